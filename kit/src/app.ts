@@ -1,0 +1,94 @@
+/**
+ * What an application is: the value that `app/app.ts` exports, and the types that its routes are written with. What the kit
+ * adds to Fastify's types for applications stands here, since it reaches them through `index.ts` only.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify"
+import type { Static, TSchema } from "typebox"
+import type { Config } from "./core/config/index.ts"
+import type { AppConfig } from "./core/declared.ts"
+import { BootError } from "./core/errors.ts"
+import type { Role, User } from "./core/roles.ts"
+import type { Reply } from "./core/schema.ts"
+import type { Db } from "./db/database.ts"
+
+declare module "fastify" {
+  interface FastifyInstance {
+    /** The database: Kysely with the tables of the application. */
+    db: Db
+    /** The settings, the application's own sections among them. */
+    config: Config
+  }
+  interface FastifyRequest {
+    /** Who calls. Throws 401 for a visitor, so behind any role but `"visitor"` it is always there. */
+    user: User
+    /** Who calls, or null for a visitor. */
+    caller: User | null
+  }
+  interface RouteShorthandOptions {
+    /** The lowest role that may call. `"visitor"` is everyone. Every route names one, or the boot stops. */
+    role?: Role
+    /** The longest that the route may take, as in `"2 minutes"`; `workers.request_timeout` otherwise. */
+    timeout?: string
+    /** A limit of its own, as in `"5/minute"`, which counts apart from `rate_limit.limit`; false is none. */
+    rateLimit?: string | false
+    /** Answers a GET with an ETag, and with 304 when the client has that already. Saves the network, not the work. */
+    etag?: boolean
+  }
+  interface FastifySchema {
+    /** What the route does, in a line; without it the doc comment above the route says so. */
+    summary?: string
+    description?: string
+    /** Leaves the route out of the documentation. */
+    hide?: boolean
+  }
+}
+
+/** Lets the types of a request and its replies follow from the schemas of its route. */
+interface SchemaTypes extends FastifyTypeProvider {
+  validator: this["schema"] extends TSchema ? Static<this["schema"]> : unknown
+  serializer: this["schema"] extends TSchema ? Reply<Static<this["schema"]>> : unknown
+}
+
+/** What routes are registered on: Fastify, with `db` and `config`, and types that follow from the schemas. */
+export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, SchemaTypes>
+
+/** Registers routes: an ordinary Fastify plugin. */
+export type Routes = (api: Api) => void | Promise<void>
+
+/** An application. Only `folder` and `routes` are needed. */
+export interface App {
+  /** Lower-case letters, digits and hyphens; names the data of the embedded database. Default "app". */
+  name?: string
+  /** The folder of this file, `import.meta.dirname`: its `migrations/` are found there. */
+  folder: string
+  /** Routes by their path below `/api`: `{ movies }` is at `/api/movies`. A key that begins with `/` is the whole path. */
+  routes: Record<string, Routes>
+  /** The application's own sections of the configuration, each a TypeBox object. */
+  config?: { [K in keyof AppConfig]: TSchema } & Record<string, TSchema>
+}
+
+/**
+ * Makes an application of its parts, and says at once what is wrong with them.
+ * @throws BootError
+ * @example export default defineApp({ name: "movies", routes: { movies }, folder: import.meta.dirname })
+ */
+export function defineApp(app: App): App {
+  if (app.name !== undefined && !/^[a-z][a-z0-9-]{0,49}$/.test(app.name)) {
+    throw new BootError(
+      `The name of an app is lower-case letters, digits and hyphens, 50 at most; "${app.name}" is not.`,
+    )
+  }
+  if (typeof app.folder !== "string") throw new BootError("defineApp needs folder: import.meta.dirname.")
+  for (const key of Object.keys(app.routes)) {
+    if (!/^\/?[A-Za-z0-9_~.-]+(\/[A-Za-z0-9_~.-]+)*$/.test(key) && key !== "/") {
+      throw new BootError(
+        `"${key}" cannot be a path of routes. Take a name such as movies, or a whole path such as /pages.`,
+      )
+    }
+  }
+  return app
+}
+
+/** The path that routes of a key stand at. */
+export const pathOf = (key: string): string => (key === "/" ? "" : key.startsWith("/") ? key : `/api/${key}`)

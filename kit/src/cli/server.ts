@@ -1,0 +1,143 @@
+/** Starts the server of a project, for `start` and `dev`: configuration, database, migrations, HTTP; and stops it. */
+import { relative } from "node:path"
+import type { App } from "../app.ts"
+import { type Config, loadConfig } from "../core/config/index.ts"
+import { BootError } from "../core/errors.ts"
+import { type OpenLog, openLog } from "../core/log/open.ts"
+import type { Log } from "../core/log.ts"
+import { type DatabaseAddress, openDatabase } from "../db/database.ts"
+import { isPending, isUnknown, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
+import { checkServer } from "../db/server-check.ts"
+import { type Listening, listen } from "../http/listen.ts"
+import { loadTls, type Tls } from "../http/tls.ts"
+import { createServer, type Mode } from "../server.ts"
+import { databaseSettings, openForCommand } from "./database.ts"
+import type { Project } from "./project.ts"
+
+/** Processes that have a pool: this one. */
+const processes = 1
+
+export interface Running {
+  /** Where to call it, with the port that it got. */
+  url: string
+  tls: Tls | undefined
+  stop(): Promise<void>
+}
+
+export function configOf(project: Project, app: App, mode: Mode): Config {
+  const config = loadConfig({ folder: project.folder, ...(app.config && { sections: app.config }) })
+  if (config.logging.sql === "values" && mode === "production") {
+    throw new BootError('LOG_SQL=values prints what users wrote, so it works under "trestle dev" only. Set LOG_SQL=1.')
+  }
+  return config
+}
+
+/** Applies pending migrations where that is ours to do, and otherwise refuses to run with them. */
+export async function prepareDatabase(
+  address: DatabaseAddress,
+  { app, config, log, apply }: { app: App; config: Config; log: Log; apply: boolean },
+): Promise<void> {
+  const database = openForCommand(address, config, log)
+  try {
+    await checkServer(database.pool, processes, config.database.pool_size, log)
+    const ledgers = await ledgersOf(app.folder)
+    const states = await migrationStates(database.db, ledgers)
+    const unknown = states.filter(isUnknown).map((state) => state.name)
+    if (unknown.length > 0) {
+      log.warn(
+        `The database has newer migrations than this version: ${unknown.join(", ")}. It runs with them as they are.`,
+      )
+    }
+    const pending = states.filter(isPending).map((state) => state.name)
+    if (pending.length === 0) return
+    if (!apply) {
+      throw new BootError(`The database lacks the migrations ${pending.join(", ")}. Apply them: npx trestle migrate up`)
+    }
+    const done = await migrateUp(database.db, ledgers)
+    log.info(`Migrated: ${done.join(", ")}`)
+  } finally {
+    await database.close()
+  }
+}
+
+/** Opens the pool and listens. */
+export async function serve(
+  address: DatabaseAddress,
+  { project, app, config, log, mode }: { project: Project; app: App; config: Config; log: Log; mode: Mode },
+): Promise<Running> {
+  const { host, port } = config.server
+  const tls = await loadTls(config.tls, { folder: project.folder, host, log })
+  const database = openDatabase(address, databaseSettings(config), log)
+  const server = await createServer({ app, config, mode, database, log, tls })
+  let listening: Listening
+  try {
+    listening = await listen(server, { host, port })
+  } catch (cause) {
+    await database.close()
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === "EADDRINUSE") {
+      throw new BootError(`Port ${port} at ${host} is taken. Stop what listens there, or set PORT to another.`, {
+        cause,
+      })
+    }
+    if (code === "EACCES")
+      throw new BootError(`Port ${port} needs rights that this user lacks. Set PORT above 1023.`, { cause })
+    throw new BootError(`Cannot listen at ${host}:${port}: ${(cause as Error).message}`, { cause })
+  }
+  return {
+    url: `${tls ? "https" : "http"}://${shownHost(host)}:${listening.port}`,
+    tls,
+    async stop() {
+      await listening.close()
+      await database.close()
+    },
+  }
+}
+
+/** A host that a browser or curl can call: all interfaces are also this machine. */
+function shownHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "localhost"
+  return host.includes(":") ? `[${host}]` : host
+}
+
+/** The first GET that everyone may call, as a curl that works as it stands. */
+export function sampleCurl({ url, tls }: Running, app: App): string {
+  const [first] = Object.keys(app.routes)
+  const trust = tls?.isSelfSigned ? `--cacert ${shellWord(relative(process.cwd(), tls.file))} ` : ""
+  return `curl ${trust}${url}${first && !first.startsWith("/") ? `/api/${first}/` : "/api/health"}`
+}
+
+const shellWord = (text: string): string => (/^[\w./@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
+
+/** Someone's wish that the server stop. */
+export interface Stop {
+  /** Settles when it was asked. */
+  asked: Promise<void>
+  /** Asks. */
+  ask(): void
+}
+
+/** Listens for SIGINT and SIGTERM: the first one asks, a second one ends the process at once. */
+export function stopOnSignal(log: Log): Stop {
+  let isAsked = false
+  let settle = () => {}
+  const asked = new Promise<void>((resolve) => {
+    settle = resolve
+  })
+  const ask = () => {
+    isAsked = true
+    settle()
+  }
+  const onSignal = (signal: string) => {
+    if (isAsked) process.exit(1)
+    log.info(`Stopping (${signal}); a second time stops at once.`)
+    ask()
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  return { asked, ask }
+}
+
+/** The log of the project's server, to be closed last: `await using` does it. */
+export const serverLog = (project: Project, app: App, config: Config): OpenLog =>
+  openLog(config.logging, { folder: project.folder, name: app.name })

@@ -1,0 +1,40 @@
+/** `trestle test [FILES]`: Node's test runner, with one PostgreSQL for all tests. Folders stand for their `*.test.ts`. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { statSync } from "node:fs"
+import { getCompileCacheDir } from "node:module"
+import { availableParallelism } from "node:os"
+import { openTestServer, testServerVariable } from "../db/test-database.ts"
+import type { Arguments } from "./command.ts"
+import { findProject } from "./project.ts"
+
+export async function test({ words }: Arguments): Promise<void> {
+  const { folder } = findProject()
+  const wanted = words.some((word) => !word.startsWith("-")) ? words : [...words, "test"]
+  const server = await openTestServer()
+  try {
+    const runner = spawn(
+      process.execPath,
+      ["--test", `--test-concurrency=${availableParallelism()}`, ...wanted.map(filesOf)],
+      {
+        cwd: folder,
+        stdio: "inherit",
+        env: {
+          ...process.env,
+          [testServerVariable]: JSON.stringify(server.address),
+          // Each test file is a process: they share what was compiled.
+          NODE_COMPILE_CACHE: getCompileCacheDir() ?? "",
+        },
+      },
+    )
+    // A terminal sends Ctrl-C to the runner too; this process only has to outlive it.
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runner.kill(signal))
+    const [code] = (await once(runner, "exit")) as [number | null]
+    process.exitCode = code ?? 1
+  } finally {
+    await server.stop()
+  }
+}
+
+const filesOf = (word: string): string =>
+  statSync(word, { throwIfNoEntry: false })?.isDirectory() ? `${word}/**/*.test.{ts,js}` : word

@@ -1,0 +1,79 @@
+/** `trestle token new|list|revoke`: the API keys of machines. */
+import { createApiKey, listApiKeys, revokeApiKey } from "../auth/api-keys.ts"
+import { parseDuration } from "../core/duration.ts"
+import { BootError } from "../core/errors.ts"
+import type { Db } from "../db/database.ts"
+import { isPending, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
+import { type Arguments, type CommandContext, withDatabase } from "./command.ts"
+
+export const tokenUsage = `trestle token new             makes an API key and prints its token, once
+  --name NAME                 what it is for (default: "token")
+  --role ROLE                 what it may do (default: editor)
+  --expires WHEN              "90 days", or a date such as 2027-06-30 (default: never)
+trestle token list            says which there are, and when they were last used
+trestle token revoke ID       ends one, by its id or name`
+
+export async function token({ words: [action, which], flags }: Arguments): Promise<void> {
+  switch (action) {
+    case "new":
+      return withKeys(async (db) => {
+        const { name = "token", role = "editor", expires } = flags as Record<string, string | undefined>
+        const { key, token } = await createApiKey(db, {
+          name,
+          role,
+          expires: expires ? readExpiry(expires) : undefined,
+        })
+        print(token)
+        note(
+          `This is ${key.name}, with the role ${key.role}${key.expires ? `, until ${key.expires}` : ""}. It is shown only now.`,
+        )
+        note(`Send it in the header X-API-Key.`)
+      })
+    case "list":
+      return withKeys(async (db) => {
+        for (const key of await listApiKeys(db)) {
+          const state = key.revoked ? `revoked ${key.revoked}` : key.expires ? `until ${key.expires}` : "in force"
+          print(
+            `${key.id}  ${key.role.padEnd(9)}  ${key.name.padEnd(20)}  ${state}  last used ${key.last_used ?? "never"}`,
+          )
+        }
+      })
+    case "revoke":
+      if (!which) throw new BootError(`Say which key to revoke, by its id or name.\n${tokenUsage}`)
+      return withKeys(async (db) => {
+        const key = await revokeApiKey(db, which)
+        print(`Revoked ${key.name} (${key.id}).`)
+      })
+    default:
+      throw new BootError(`Say what to do:\n${tokenUsage}`)
+  }
+}
+
+/** Keys need their table: on a database that was never started the migrations come first. */
+function withKeys(work: (db: Db) => Promise<void>): Promise<void> {
+  return withDatabase("token", async ({ db, app, config }: CommandContext) => {
+    const ledgers = await ledgersOf(app.folder)
+    const kit = ledgers.filter((ledger) => ledger.name === "kit")
+    if ((await migrationStates(db, kit)).some(isPending)) {
+      if (config.database.url) throw new BootError("The database lacks migrations. Apply them: npx trestle migrate up")
+      await migrateUp(db, ledgers)
+    }
+    await work(db)
+  })
+}
+
+function readExpiry(text: string): Date {
+  if (/^\d{4}-\d\d-\d\d/.test(text)) {
+    const date = new Date(text)
+    if (!Number.isNaN(date.getTime())) return date
+  }
+  try {
+    return new Date(Date.now() + parseDuration(text))
+  } catch {
+    throw new BootError(`--expires takes a duration such as "90 days" or a date such as 2027-06-30, not "${text}".`)
+  }
+}
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+/** To people, not to whoever reads the token from a pipe. */
+const note = (line: string) => void process.stderr.write(`${line}\n`)

@@ -1,0 +1,37 @@
+/**
+ * What every route must have and gets: a role, declared responses, a summary from its doc comment. A route that lacks what it
+ * must have stops the boot with a sentence that says what to write.
+ */
+import type { FastifyInstance } from "fastify"
+import { type AuthorizeSettings, authorize } from "./auth/authorize.ts"
+import { parseDuration } from "./core/duration.ts"
+import { BootError } from "./core/errors.ts"
+import { isRole, roles } from "./core/roles.ts"
+import { didYouMean } from "./core/suggest.ts"
+import { docComment } from "./docs/doc-comments.ts"
+import { etag } from "./http/etag.ts"
+import { declaredStatuses } from "./http/replies.ts"
+
+/** Holds for the routes that are registered in this scope from now on. */
+export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings): void {
+  api.addHook("onRoute", (route) => {
+    const { role, timeout } = route
+    const name = `The route ${route.method} ${route.url}`
+    if (!role) throw new BootError(`${name} names no role. Write role: "visitor" if everyone may call it.`)
+    if (!isRole(role)) {
+      throw new BootError(
+        `${name} has the role "${role}".${didYouMean(role, roles)} The roles are ${roles.join(", ")}.`,
+      )
+    }
+    if (!route.schema?.response) {
+      throw new BootError(
+        `${name} declares no responses. Write schema: { response: { 200: … } }: nothing else leaves it.`,
+      )
+    }
+    const doc = docComment()
+    route.schema = { ...doc, ...route.schema }
+    route.config = { ...route.config, role, ...(timeout && { timeoutMs: parseDuration(timeout) }) }
+    route.onRequest = [authorize(role, rules), ...[route.onRequest ?? []].flat()]
+    route.onSend = [...[route.onSend ?? []].flat(), declaredStatuses(route), ...(route.etag ? [etag] : [])]
+  })
+}

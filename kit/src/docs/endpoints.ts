@@ -1,0 +1,112 @@
+/** What the server answers, read from its routes once they are registered; OpenAPI and the list are made of it. */
+import type { RouteOptions } from "fastify"
+import type { TSchema } from "typebox"
+import { type App, pathOf } from "../app.ts"
+import type {} from "../auth/authorize.ts"
+import type { Role } from "../core/roles.ts"
+
+/** One method of one path. */
+export interface Endpoint {
+  method: string
+  /** As it is routed: `/api/movies/:id`. */
+  path: string
+  /** As it is written elsewhere: `/api/movies/{id}`. */
+  template: string
+  /** Unique, and the same as long as method and path are: `getMoviesById`. */
+  id: string
+  /** The key of `app.routes`, or {@link kitModule}. */
+  module: string
+  role: Role
+  summary: string | undefined
+  /** What the description says besides the summary. */
+  details: string | undefined
+  params: TSchema | undefined
+  query: TSchema | undefined
+  headers: TSchema | undefined
+  body: TSchema | undefined
+  responses: Record<string, TSchema>
+}
+
+/** A route as an `onRoute` hook gets it. */
+export type Route = RouteOptions & { prefix: string }
+
+/** The module of the routes that the kit brings. */
+export const kitModule = "server"
+
+/** Fastify adds HEAD to each GET, and every path answers OPTIONS: they tell nothing. */
+const documented = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"])
+
+/** The endpoints of routes, those of the application first, in the order of their registration. */
+export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
+  const ids = new Map<string, number>()
+  const endpoints = routes.flatMap((route) => {
+    const schema = (route.schema ?? {}) as Record<string, unknown>
+    if (schema.hide) return []
+    const methods = [route.method].flat().filter((method) => documented.has(method))
+    return methods.map((method): Endpoint => {
+      const template = templateOf(route.url)
+      const id = operationId(method, template)
+      const count = (ids.get(id) ?? 0) + 1
+      ids.set(id, count)
+      return {
+        method,
+        path: route.url,
+        template,
+        id: count === 1 ? id : `${id}_${count}`,
+        module: moduleOf(route, app),
+        role: (route.config as { role?: Role } | undefined)?.role ?? "visitor",
+        summary: schema.summary as string | undefined,
+        details: detailsOf(schema as Said) || undefined,
+        params: schema.params as TSchema | undefined,
+        query: (schema.querystring ?? schema.query) as TSchema | undefined,
+        headers: schema.headers as TSchema | undefined,
+        body: schema.body as TSchema | undefined,
+        responses: (schema.response ?? {}) as Record<string, TSchema>,
+      }
+    })
+  })
+  const isKit = ({ module }: Endpoint) => module === kitModule
+  return [...endpoints.filter((endpoint) => !isKit(endpoint)), ...endpoints.filter(isKit)]
+}
+
+interface Said {
+  summary?: string
+  description?: string
+}
+
+/** A doc comment begins with its summary, which is shown already; its line breaks may be others. */
+function detailsOf({ summary = "", description = "" }: Said): string {
+  if (!summary || !description.replace(/\s+/g, " ").startsWith(summary)) return description
+  const words = summary.split(" ").length
+  return description
+    .split(/(\s+)/)
+    .slice(2 * words)
+    .join("")
+}
+
+/**
+ * Fastify's path in the way of RFC 6570: `:id` and `:id(^\\d+$)` are `{id}`, `*` is `{*}`, and `::` is a colon.
+ * https://github.com/delvedor/find-my-way#supported-path-formats
+ */
+export const templateOf = (url: string): string =>
+  url
+    .replace(/::|:(\w+)(\((?:[^()\\]|\\.|\([^()]*\))*\))?\??/g, (found, name) => (found === "::" ? ":" : `{${name}}`))
+    .replace(/\*$/, "{*}")
+
+function operationId(method: string, template: string): string {
+  const words = template
+    .replace(/^\/api(?=\/|$)/, "")
+    .replace(/\{\*\}/g, " by path ")
+    .replace(/\{(\w+)\}/g, " by $1 ")
+    .split(/[^A-Za-z0-9]+/)
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("")
+}
+
+/** Routes are in the scope of their key, whose prefix they bear; the kit's are in one without a prefix, as those of "/" are. */
+function moduleOf({ prefix, url }: Route, app: App): string {
+  const keys = Object.keys(app.routes)
+    .filter((key) => `${prefix}/`.startsWith(`${pathOf(key)}/`))
+    .sort((a, b) => pathOf(b).length - pathOf(a).length)
+  const [key = kitModule] = keys
+  return key === "/" && url.startsWith("/api/") ? kitModule : key
+}

@@ -1,0 +1,111 @@
+/**
+ * Requests that nobody waits for any more: a GET whose client hung up, and any that takes too long. They are called off:
+ * `request.signal` aborts, their query is cancelled in PostgreSQL, and a request over its time gets 503.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import { unavailable } from "../core/errors.ts"
+import { runIn, type Scope } from "../core/scope.ts"
+import { replaceGetter } from "./request-class.ts"
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The request as work that can be called off. */
+    work: Work
+  }
+  interface FastifyContextConfig {
+    /** See `timeout` on the route. */
+    timeoutMs?: number
+  }
+}
+
+/** How often requests are looked at, in milliseconds: one timer for all, since one for each costs more than they do. */
+const lookEveryMs = 250
+
+/** One request in flight. */
+class Work implements Scope {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly deadline: number
+  abortReason: Error | undefined
+  private listeners: Set<(reason: Error) => void> | undefined
+  private controller: AbortController | undefined
+
+  constructor(request: FastifyRequest, reply: FastifyReply, timeoutMs: number) {
+    this.request = request
+    this.reply = reply
+    this.deadline = performance.now() + timeoutMs
+  }
+
+  onAbort(listener: (reason: Error) => void): void {
+    this.listeners ??= new Set()
+    this.listeners.add(listener)
+  }
+
+  offAbort(listener: (reason: Error) => void): void {
+    this.listeners?.delete(listener)
+  }
+
+  /** Made only when a handler asks for it. */
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController()
+      if (this.abortReason) this.controller.abort(this.abortReason)
+    }
+    return this.controller.signal
+  }
+
+  callOff(reason: Error): void {
+    if (this.abortReason) return
+    this.abortReason = reason
+    this.controller?.abort(reason)
+    for (const listener of this.listeners ?? []) listener(reason)
+  }
+}
+
+export function watchRequests(api: FastifyInstance, timeoutMs: number): void {
+  const inFlight = new Set<Work>()
+
+  api.decorateRequest("work", null as unknown as Work)
+  // Fastify's own follows the request's stream, which closes as soon as a body was read: with a body it aborts at once (seen
+  // with 5.12). Ours follows the reply.
+  replaceGetter(api, "signal", function () {
+    return this.work.signal
+  })
+
+  api.addHook("onRequest", (request, reply, done) => {
+    const work = new Work(request, reply, request.routeOptions.config.timeoutMs ?? timeoutMs)
+    request.work = work
+    inFlight.add(work)
+    reply.raw.once("close", () => {
+      inFlight.delete(work)
+      const finished = reply.raw.writableFinished
+      // What changes data runs to its end: the client cannot know how far it came.
+      if (!finished && (request.method === "GET" || request.method === "HEAD")) {
+        work.callOff(new Error("The client hung up."))
+      }
+    })
+    runIn(work, done)
+  })
+
+  const timer = setInterval(() => {
+    const now = performance.now()
+    for (const work of inFlight) {
+      if (now < work.deadline || work.abortReason) continue
+      endOverdue(work)
+    }
+  }, lookEveryMs)
+  timer.unref()
+  api.addHook("onClose", async () => clearInterval(timer))
+}
+
+function endOverdue(work: Work): void {
+  const { request, reply } = work
+  const timedOut = unavailable("The request took too long and was stopped. Try again later.")
+  work.callOff(timedOut)
+  if (!reply.sent) reply.send(timedOut)
+  // A reply that is half sent can only be broken off, which tells the client that it is not whole.
+  else if (!reply.raw.writableEnded) reply.raw.destroy()
+  request.log.error(
+    `${request.method} ${request.routeOptions.url ?? request.url} took too long and was stopped (${request.id})`,
+  )
+}

@@ -1,0 +1,27 @@
+/** Everything that an application may import; nothing else. Tests import `trestle/testing` besides. */
+export { sql } from "kysely"
+export { type Api, type App, defineApp, type Routes } from "./app.ts"
+export { BaseResponse, baseResponse } from "./core/base-response.ts"
+export type { Config, Section } from "./core/config/index.ts"
+export { Duration, Size, Url } from "./core/config/index.ts"
+export * from "./core/declared.ts"
+export {
+  BootError,
+  badRequest,
+  conflict,
+  type Fault,
+  forbidden,
+  HttpError,
+  type HttpErrorOptions,
+  notFound,
+  unauthorized,
+  unavailable,
+} from "./core/errors.ts"
+export { Html, HtmlPage, type HtmlValue, html, sendHtml, unsafeHtml } from "./core/html.ts"
+export type { Log } from "./core/log.ts"
+export { type Role, reaches, roles, type User } from "./core/roles.ts"
+export { ById, Id, Input, type Row, type Static, Timestamp, Type } from "./core/schema.ts"
+export type { Db } from "./db/database.ts"
+export { prepare } from "./db/prepare.ts"
+export { containing } from "./db/search.ts"
+export { type Page, pageLinks } from "./http/pages.ts"

@@ -1,0 +1,122 @@
+/** The HTTP server, put together. Read it as a table of contents: each line is a capability, in the order it applies. */
+import { join } from "node:path"
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify"
+import { type Api, type App, pathOf } from "./app.ts"
+import { identifyTokens } from "./auth/api-keys.ts"
+import { addCallers } from "./auth/authorize.ts"
+import { login } from "./auth/login.ts"
+import { closeByDefault } from "./closed-by-default.ts"
+import type { Config } from "./core/config/index.ts"
+import type { Log } from "./core/log.ts"
+import type { Database } from "./db/database.ts"
+import { forgetSources } from "./docs/doc-comments.ts"
+import { documentation } from "./docs/documentation.ts"
+import { clientAddresses } from "./http/client-address.ts"
+import { cors } from "./http/cors.ts"
+import { guardRequests, pathOfTarget } from "./http/guards.ts"
+import { health } from "./http/health.ts"
+import { readJsonBodies } from "./http/json-body.ts"
+import { answerUnrouted, routerOptions } from "./http/methods.ts"
+import { answerError } from "./http/problems.ts"
+import { rateLimits } from "./http/rate-limits.ts"
+import { refuseConnections, refuseTargets } from "./http/refusals.ts"
+import { mediaType, serializerCompiler, undeclaredFields } from "./http/replies.ts"
+import { requestIds, showRequestIds } from "./http/request-ids.ts"
+import { requestLog } from "./http/request-log.ts"
+import { watchRequests } from "./http/requests.ts"
+import { securityHeaders } from "./http/security-headers.ts"
+import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
+import type { Tls } from "./http/tls.ts"
+import { compileValidator } from "./http/validation.ts"
+
+/** `trestle start` is production, `trestle dev` development, `testApp` test: no variable turns one into another. */
+export type Mode = "production" | "development" | "test"
+
+export interface ServerOptions {
+  app: App
+  config: Config
+  mode: Mode
+  database: Database
+  log: Log
+  /** With a certificate the server speaks HTTPS only. */
+  tls?: Tls | undefined
+}
+
+/** Makes the server of an application, ready to listen. It closes neither the database nor anything else it was given. */
+export async function createServer({ app, config, mode, database, log, tls }: ServerOptions): Promise<FastifyInstance> {
+  const server = Fastify({
+    loggerInstance: log.for("server") as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: requestIds(),
+    bodyLimit: config.server.body_limit,
+    keepAliveTimeout: config.server.keep_alive_timeout,
+    requestTimeout: config.server.receive_timeout,
+    forceCloseConnections: "idle",
+    http: nodeOptions(config),
+    // Fastify's types would make this another kind of server; the two differ in nothing that is used of them.
+    ...((tls ? { https: { ...nodeOptions(config), ...tls.options } } : {}) as object),
+    routerOptions,
+    rewriteUrl: pathOfTarget,
+    frameworkErrors: refuseTargets(config.security) as never,
+    clientErrorHandler: refuseConnections(config.security, log) as never,
+  })
+  server.decorate("db", database.db)
+  server.decorate("config", config)
+  server.decorateReply("isProblem", false)
+
+  server.setErrorHandler(answerError)
+  server.setValidatorCompiler(compileValidator as never)
+  server.setSerializerCompiler(
+    serializerCompiler(undeclaredFields(mode === "production", log), config.json_response.indent) as never,
+  )
+  showRequestIds(server)
+  if (config.json_response.media_type !== "application/json") {
+    server.addHook("preSerialization", mediaType(config.json_response.media_type))
+  }
+  clientAddresses(server, config.server.trusted_proxies, log)
+  securityHeaders(server, config.security)
+  requestLog(server, config.logging, log)
+  guardRequests(server)
+  cors(server, config.cors)
+  rateLimits(server, config.rate_limit)
+  watchRequests(server, config.workers.request_timeout)
+  readJsonBodies(server, config.server.json_depth)
+  const files = openStaticFiles(join(app.folder, "static"), config.static_files)
+  answerUnrouted(server, files)
+  addCallers(server)
+  documentation(server, { app, config, mode })
+
+  const keys = config.api_keys
+  const identifyToken = keys.enabled
+    ? identifyTokens(database.db, { environmentHash: keys.environment_hash, environmentRole: keys.environment_role })
+    : undefined
+  const rules = { deniedStatus: config.roles.denied_status, identifyToken }
+
+  await server.register(async (api) => {
+    closeByDefault(api, rules)
+    health(api as unknown as Api)
+    login(api as unknown as Api, keys.enabled)
+  })
+  for (const [key, routes] of Object.entries(app.routes)) {
+    await server.register(
+      async (api) => {
+        closeByDefault(api, rules)
+        await routes(api as unknown as Api)
+      },
+      { prefix: pathOf(key) },
+    )
+  }
+  staticFiles(server, files, config.docs.enabled && config.docs.list ? "/api/list" : undefined)
+  await server.ready()
+  forgetSources()
+  return server
+}
+
+/** What Node's own server is told; the same for HTTP and HTTPS. */
+const nodeOptions = (config: Config) => ({
+  headersTimeout: config.server.headers_timeout,
+  // Node looks for connections over their time this often, in milliseconds; its default of 30 s would be three time-outs late.
+  connectionsCheckingInterval: 1000,
+  // A missing Host is refused by our guard, with a body that says so.
+  requireHostHeader: false,
+})
