@@ -1,0 +1,85 @@
+/** Mistakes that must not compile. Each `@ts-expect-error` is one; `npm run check` fails when one of them does compile. */
+import { type Api, ById, notFound, Type } from "trestle"
+import { Item, ItemInput } from "./sample/app.ts"
+
+export async function right(api: Api) {
+  const { db } = api
+
+  api.config.sample.page_size satisfies number
+
+  api.get("/", { role: "visitor", schema: { response: { 200: Type.Array(Item) } } }, async () =>
+    db.selectFrom("sample_items").selectAll().execute(),
+  )
+
+  api.post(
+    "/",
+    { role: "editor", schema: { body: ItemInput, response: { 201: Item } } },
+    async ({ body, user }, reply) => {
+      const item = await db
+        .insertInto("sample_items")
+        .values({ ...body, owner: user.id, created: new Date() })
+        .returningAll()
+        .executeTakeFirstOrThrow(() => notFound("item"))
+      item.created satisfies string
+      item.note satisfies string | null
+      return reply.code(201).send(item)
+    },
+  )
+}
+
+export async function wrong(api: Api) {
+  const { db } = api
+
+  // @ts-expect-error a reply of the wrong shape, returned
+  api.get("/1", { role: "visitor", schema: { response: { 200: Item } } }, async () => ({ nope: 1 }))
+
+  api.get("/2", { role: "visitor", schema: { response: { 200: Item } } }, async (_request, reply) =>
+    // @ts-expect-error a reply of the wrong shape, sent
+    reply.send({ nope: 1 }),
+  )
+
+  // @ts-expect-error a misspelt role
+  api.get("/3", { role: "edtior", schema: { response: {} } }, async () => 1)
+
+  // @ts-expect-error a table that does not exist
+  db.selectFrom("sample_item").selectAll()
+
+  // @ts-expect-error a column that does not exist
+  db.selectFrom("sample_items").select("titel")
+
+  // @ts-expect-error a field that clients may not send
+  api.post("/6", { role: "editor", schema: { body: ItemInput, response: {} } }, async ({ body }) => body.id)
+
+  // @ts-expect-error an insert without a required column
+  db.insertInto("sample_items").values({ owner: "x" })
+
+  const items = db.selectFrom("sample_items").selectAll()
+  api.get("/8", { role: "visitor", schema: { response: { 200: Item } } }, async (_request, reply) =>
+    // @ts-expect-error a status that is not declared
+    reply.code(418).send({}),
+  )
+
+  // @ts-expect-error a parameter that the path's schema does not have
+  api.get("/9", { role: "visitor", schema: { params: ById, response: {} } }, async ({ params }) => params.slug)
+
+  const [row] = await items.execute()
+  // @ts-expect-error a moment is a string in rows, not a Date
+  row?.created.getTime()
+
+  // @ts-expect-error a column that may be null is not a string
+  row?.note satisfies string | undefined
+
+  // @ts-expect-error a required field of a reply may not be null
+  api.get("/10", { role: "visitor", schema: { response: { 200: Type.Object({ a: Type.String() }) } } }, async () => ({
+    a: null,
+  }))
+
+  // @ts-expect-error a setting that does not exist
+  api.config.server.prot
+
+  // @ts-expect-error a setting of the application is a number here
+  api.config.sample.page_size satisfies string
+
+  // @ts-expect-error settings are not written
+  api.config.sample.page_size = 7
+}

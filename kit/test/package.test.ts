@@ -1,0 +1,65 @@
+// The published package: built, packed and installed beside a copy of the application in a project of another name,
+// which passes its type check and its tests without a changed line.
+import assert from "node:assert/strict"
+import { execFile } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import { promisify } from "node:util"
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, "../..")
+
+test("a project of another name uses the packed kit: its types and its tests pass unchanged", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "package-"))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const [built, project] = [join(folder, "built"), join(folder, "cinema")]
+  const env = plainEnvironment()
+  const npm = { cwd: project, env, maxBuffer: 16 << 20 }
+  mkdirSync(project)
+
+  await run(process.execPath, [join(root, "kit/build.ts"), built], { env })
+  const packed = await run("npm", ["pack", built, "--json"], npm)
+  const { filename, files } = JSON.parse(packed.stdout)[0]
+  const paths = files.map((file: { path: string }) => file.path)
+  for (const path of ["LICENSE", "bin/trestle.js", "dist/cli/main.js", "dist/index.d.ts", "node24/package-lock.json"]) {
+    assert.ok(paths.includes(path), `the package has no ${path}`)
+  }
+  const sources = paths.filter((path: string) => /\.ts$/.test(path) && !path.endsWith(".d.ts"))
+  assert.deepEqual(sources, [], "the package has TypeScript sources")
+
+  const { type, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const manifest = {
+    name: "cinema",
+    private: true,
+    type,
+    dependencies: { trestle: `file:${filename}` },
+    devDependencies: { "@types/node": devDependencies["@types/node"] },
+  }
+  writeFileSync(join(project, "package.json"), JSON.stringify(manifest))
+  for (const name of ["app", "test", "tsconfig.json", "config.json"]) {
+    if (existsSync(join(root, name))) cpSync(join(root, name), join(project, name), { recursive: true })
+  }
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], npm)
+  // The compiler is large: this repository's.
+  symlinkSync(join(root, "node_modules/typescript"), join(project, "node_modules/typescript"))
+
+  const compile = () => run(process.execPath, [join(project, "node_modules/typescript/bin/tsc"), "--noEmit"], npm)
+  const tests = run(join(project, "node_modules/.bin/trestle"), ["test"], npm)
+  for (const outcome of await Promise.allSettled([compile(), tests])) {
+    if (outcome.status === "rejected") assert.fail(`${outcome.reason.stdout}\n${outcome.reason.stderr}`)
+  }
+  assert.match((await tests).stdout, /pass [1-9]/)
+
+  // Declarations that lost their types would let everything pass.
+  const mistake = `import type { Api } from "trestle"\nexport const wrong = (api: Api) => api.db.selectFrom("no_such_table")\n`
+  writeFileSync(join(project, "app/mistake.ts"), mistake)
+  await assert.rejects(compile(), { stdout: /^app\/mistake\.ts\(2,.*no_such_table/ })
+})
+
+/** Without what the outer npm and test runner tell their children: this is another project, with a runner of its own. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_TEST_|INIT_CWD$)/i.test(name))
+  return Object.fromEntries(entries)
+}
