@@ -1,0 +1,18 @@
+/** `npm run bench [NAME]`: measures, prints, judges nothing. */
+import { requests } from "./requests.ts"
+import { start } from "./start.ts"
+import { statics } from "./static.ts"
+
+const benches: Record<string, () => Promise<void>> = { start, requests, static: statics }
+
+const wanted = process.argv.slice(2)
+for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {
+  const bench = benches[name]
+  if (!bench) {
+    console.error(`There is no bench "${name}". There are: ${Object.keys(benches).join(", ")}`)
+    process.exitCode = 1
+    continue
+  }
+  console.log(`\n# ${name}`)
+  await bench()
+}
