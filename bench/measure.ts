@@ -1,5 +1,5 @@
 /** Measures what a request costs a server: CPU of its process per request, in microseconds, while another process asks. */
-import { type ChildProcess, fork } from "node:child_process"
+import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import type { Load } from "./load.ts"
 
 /** A server under measurement: a process of its own that says its port, and its CPU time when it is asked. */
@@ -18,6 +18,7 @@ export async function startSubject(name: string, file: string, env: Record<strin
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   })
   const { port } = await ask<{ port: number }>(child)
+  pin(child, 0)
   return {
     name,
     port,
@@ -27,6 +28,11 @@ export async function startSubject(name: string, file: string, env: Record<strin
     },
     stop: () => void child.kill(),
   }
+}
+
+/** Gives a process a core of its own, where the system can: servers have the first, whoever asks them the second. */
+function pin({ pid }: ChildProcess, core: number): void {
+  spawnSync("taskset", ["-acp", String(core), String(pid)])
 }
 
 function ask<T>(child: ChildProcess, message?: object | string): Promise<T> {
@@ -63,6 +69,7 @@ export const request = (line: string, headers: Record<string, string> = {}, body
  */
 export async function compare(subjects: Subject[], workload: Workload, rounds = 3): Promise<Map<string, number>> {
   const load = fork(new URL("./load.ts", import.meta.url))
+  pin(load, 1)
   const best = new Map<string, number>()
   try {
     for (let round = 0; round <= rounds; round++) {

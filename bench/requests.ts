@@ -4,7 +4,8 @@
  */
 import { spawnSync } from "node:child_process"
 import { hash } from "node:crypto"
-import { existsSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import pg from "pg"
 import app from "../app/app.ts"
@@ -17,17 +18,20 @@ const settings = {
   API_TOKEN_HASH: hash("sha256", "bench"),
   RATE_LIMIT_LIMIT: "900000000/minute",
   TRUSTED_PROXIES: "127.0.0.1",
+  CORS_ENABLED: "true",
+  CORS_ALLOW_ORIGINS: "https://app.example.org",
 }
 const key = { "x-api-key": "bench" }
 
 export async function requests(): Promise<void> {
   installPeers()
+  const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
   const database = await createTestDatabase(await ledgersOf(app.folder))
   const id = await fill(database.address)
   const env = {
     BENCH_DATABASE: JSON.stringify(database.address),
     BENCH_SETTINGS: JSON.stringify(settings),
-    BENCH_LOG: "/dev/null",
+    BENCH_LOG: join(folder, "plugins.log"),
   }
   const trestle = await startSubject("trestle", "./servers/trestle.ts", env)
   const BENCH_HEADERS = JSON.stringify(await headersOf(`http://127.0.0.1:${trestle.port}/api/health`))
@@ -59,6 +63,7 @@ export async function requests(): Promise<void> {
   } finally {
     for (const subject of [trestle, raw, plugins]) subject.stop()
     await database.drop()
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

@@ -1,4 +1,4 @@
-/** What a static file costs: from memory, beside one that node:http streams. The aim for 100 kB is a sixth at most. */
+/** What a static file costs, beside node:http alone: as a stream, the usual way, and from memory, the floor. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,6 +14,7 @@ export async function statics(): Promise<void> {
     const env = { BENCH_FOLDER: folder }
     const subjects = [
       await startSubject("stream", "./servers/stream.ts", env),
+      await startSubject("memory", "./servers/memory.ts", env),
       await startSubject("trestle", "./servers/static.ts", env),
     ]
     const names = subjects.map(({ name }) => name)

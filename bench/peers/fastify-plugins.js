@@ -4,9 +4,9 @@ import helmet from "@fastify/helmet"
 import rateLimit from "@fastify/rate-limit"
 import Fastify from "fastify"
 
-const fastify = Fastify({ logger: { file: process.env.BENCH_LOG } })
+const fastify = Fastify({ logger: { file: process.env.BENCH_LOG }, trustProxy: "127.0.0.1" })
 await fastify.register(helmet)
-await fastify.register(cors, { origin: false })
+await fastify.register(cors, { origin: ["https://app.example.org"] })
 await fastify.register(rateLimit, { max: 1e9, timeWindow: "1 minute" })
 
 fastify.get("/api/health", async () => ({ message: "Server is healthy", timestamp: new Date().toISOString() }))

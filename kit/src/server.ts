@@ -69,17 +69,17 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
   server.setSerializerCompiler(
     serializerCompiler(undeclaredFields(mode === "production", log), config.json_response.indent) as never,
   )
-  showRequestIds(server)
+  const ends = watchRequests(server, config.workers.request_timeout)
   if (config.json_response.media_type !== "application/json") {
     server.addHook("preSerialization", mediaType(config.json_response.media_type))
   }
   clientAddresses(server, config.server.trusted_proxies, log)
   securityHeaders(server, config.security)
-  requestLog(server, config.logging, log)
+  showRequestIds(server)
+  requestLog(server, config.logging, log, ends)
   guardRequests(server)
   cors(server, config.cors)
   rateLimits(server, config.rate_limit)
-  watchRequests(server, config.workers.request_timeout)
   readJsonBodies(server, config.server.json_depth)
   const files = openStaticFiles(join(app.folder, "static"), config.static_files)
   answerUnrouted(server, files)

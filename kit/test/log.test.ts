@@ -101,7 +101,6 @@ test("nothing from outside begins a line or drives a terminal, wherever it comes
     log.info({ value: evil, [evil]: 1, nested: { [evil]: [evil] } }, "fields")
     log.info("%s", evil)
     log.child({ reqId: evil, bound: evil }).info("child")
-    log.for("x").say("info", evil, { evil })
     log.error({ err: new Error(evil, { cause: new TypeError(evil) }) }, "failed")
     log.error(Object.assign(new Error("x"), { stack: `${evil}\n    at ${evil}`, message: evil }))
     for (const line of lines) {

@@ -49,13 +49,13 @@ export function authorize(needed: Role, { deniedStatus, identifyToken }: Authori
       done(refuse(request))
       return
     }
-    // A wrong key is refused even where a visitor may call: its owner should learn of it.
-    identifyToken(String(key)).then(
-      (caller) => {
-        request.caller = caller ?? null
-        done(caller ? refuse(request) : unauthorized(invalidKey))
-      },
-      (error: Error) => done(error),
-    )
+    const identified = (caller: User | undefined) => {
+      request.caller = caller ?? null
+      // A wrong key is refused even where a visitor may call: its owner should learn of it.
+      done(caller ? refuse(request) : unauthorized(invalidKey))
+    }
+    const caller = identifyToken(String(key))
+    if (caller instanceof Promise) caller.then(identified, done)
+    else identified(caller)
   }
 }

@@ -89,7 +89,7 @@ export class Log {
 
   /**
    * A line whose message says all that `said` says, for what is logged at every request: a text line is the message alone.
-   * The caller has masked both; control characters are escaped here.
+   * The caller has masked both, and escaped what came from outside.
    */
   say(level: LogLevel, message: string, said: Fields): void {
     if (this.isLevelEnabled(level)) this.write(this.style({ level, module: this.module, message, said }), level)

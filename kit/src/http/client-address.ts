@@ -29,19 +29,23 @@ export function clientAddresses(api: FastifyInstance, trustedProxies: readonly s
 
   replaceGetter(api, "ip", function (this: Asked) {
     if (this[found] !== undefined) return this[found]
+    const { headers } = this.raw
     const peer = peerOf(this.raw)
+    const header = forwardedHeader(headers)
+    if (header === undefined) return peer
     if (!isTrusted(peer)) {
-      hint(peer, this.raw.headers)
+      hint(peer, header)
       return peer
     }
-    const client = forwardedAddress(this.raw.headers, isProxy)
-    if (client === undefined && forwardedHeader(this.raw.headers)) this[ambiguous] = true
+    const client = forwardedAddress(headers, isProxy)
+    if (client === undefined) this[ambiguous] = true
     this[found] = client ?? peer
     return this[found]
   })
 
   replaceGetter(api, "protocol", function () {
-    const said = isTrusted(peerOf(this.raw)) && forwardedProtocol(this.raw.headers, isProxy)
+    const said =
+      saysProtocol(this.raw.headers) && isTrusted(peerOf(this.raw)) && forwardedProtocol(this.raw.headers, isProxy)
     return said || ((this.raw.socket as TLSSocket).encrypted ? "https" : "http")
   })
 }
@@ -69,13 +73,11 @@ function remembered(isProxy: IsProxy): IsProxy {
 }
 
 /** Says once what to configure, when a proxy seems to be in front that nobody named. */
-function hintOnce(trustedProxies: readonly string[], log: Log): (peer: string, headers: IncomingHttpHeaders) => void {
+function hintOnce(trustedProxies: readonly string[], log: Log): (peer: string, header: string) => void {
   const isPrivate = networkSet(privateNetworks)
   let isSaid = false
-  return (peer, headers) => {
-    if (isSaid) return
-    const header = forwardedHeader(headers)
-    if (!header || peer === "unknown" || !isPrivate(peer)) return
+  return (peer, header) => {
+    if (isSaid || peer === "unknown" || !isPrivate(peer)) return
     isSaid = true
     log.warn(
       `${header} came from ${peer}, which is no trusted proxy, so it is ignored and all clients behind it count as one. ` +
@@ -107,6 +109,9 @@ function forwardedAddress(headers: IncomingHttpHeaders, isProxy: IsProxy): strin
   }
   return clients.every((client) => client === clients[0]) ? clients[0] : undefined
 }
+
+const saysProtocol = (headers: IncomingHttpHeaders): boolean =>
+  headers["x-forwarded-proto"] !== undefined || headers.forwarded !== undefined
 
 /** How the client reached the first trusted proxy, as far as the headers say. */
 function forwardedProtocol(headers: IncomingHttpHeaders, isProxy: IsProxy): "http" | "https" | undefined {

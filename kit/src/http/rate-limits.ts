@@ -8,6 +8,8 @@ import type { Config } from "../core/config/index.ts"
 import { BootError, HttpError } from "../core/errors.ts"
 import { parseRate, type Rate, rateExpected } from "../core/rate.ts"
 import { isAmbiguous } from "./client-address.ts"
+import { headersOf } from "./reply-headers.ts"
+import type {} from "./requests.ts"
 import type {} from "./static/static-files.ts"
 import { WindowCounter } from "./window-counter.ts"
 
@@ -36,7 +38,7 @@ export function rateLimits(api: FastifyInstance, settings: Config["rate_limit"])
 
   if (!settings.enabled) return
   api.addHook("onRequest", (request: Countable, reply, done) => {
-    const { limit = general, isStatic } = request.routeOptions.config
+    const { limit = general, isStatic } = request.work.config
     if (!isStatic || settings.static_files) {
       done(limit ? limit.count(request, reply) : undefined)
       return
@@ -57,6 +59,7 @@ class Limit {
   private readonly rate: Rate
   private readonly counter: WindowCounter
   private readonly name: string
+  private readonly limitText: string
   private readonly policy: string
   private windowEnd = 0
   private resetAt = ""
@@ -66,22 +69,25 @@ class Limit {
     this.rate = rate
     this.counter = new WindowCounter(rate.windowMs, maxClients)
     this.name = `"${name}"`
+    this.limitText = String(rate.limit)
     this.policy = `${this.name};q=${rate.limit};w=${Math.ceil(rate.windowMs / 1000)}`
   }
 
   /** Counts the request and says so in the headers of its answer; returns the error if it is too many. */
   count(request: FastifyRequest, reply: FastifyReply): HttpError | undefined {
-    const now = performance.now()
+    const now = request.work.began
     const used = this.counter.count(clientOf(request), now)
     const { limit } = this.rate
-    const remaining = used < limit ? limit - used : 0
+    // Text at once: Node would make it of a number several times.
+    const remaining = String(used < limit ? limit - used : 0)
     const seconds = Math.ceil((this.counter.endsAt - now) / 1000)
-    reply.header("x-ratelimit-limit", limit)
-    reply.header("x-ratelimit-remaining", remaining)
-    reply.header("x-ratelimit-reset", this.reset(now))
+    const headers = headersOf(reply)
+    headers["x-ratelimit-limit"] = this.limitText
+    headers["x-ratelimit-remaining"] = remaining
+    headers["x-ratelimit-reset"] = this.reset(now)
     // draft-ietf-httpapi-ratelimit-headers-10: what the limit is, what is left of it, and for how many seconds.
-    reply.header("ratelimit-policy", this.policy)
-    reply.header("ratelimit", `${this.name};r=${remaining};t=${seconds}`)
+    headers["ratelimit-policy"] = this.policy
+    headers.ratelimit = `${this.name};r=${remaining};t=${seconds}`
     if (used <= limit) return undefined
     // One error for all who are refused in the same second: a stack for each would double what a flood costs.
     if (this.refusal?.headers?.["retry-after"] !== String(seconds)) this.refusal = tooMany(seconds)

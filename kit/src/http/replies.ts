@@ -130,9 +130,9 @@ export function declaredStatuses(route: RouteOptions) {
   const declared = Object.keys((route.schema?.response as object | undefined) ?? {}).map((status) =>
     status.toLowerCase(),
   )
-  const exact = new Set(declared)
-  const allows = (status: number) =>
-    exact.has(String(status)) || exact.has(`${String(status)[0]}xx`) || exact.has("default")
+  const named = new Set(declared)
+  const exact = new Set(declared.map(Number))
+  const allows = (status: number) => exact.has(status) || named.has(`${String(status)[0]}xx`) || named.has("default")
 
   return (
     _request: FastifyRequest,

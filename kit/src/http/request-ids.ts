@@ -1,6 +1,7 @@
 /** Ids of requests, in the log, in problems and in the header `X-Request-Id`. */
 import { randomBytes } from "node:crypto"
 import type { FastifyInstance } from "fastify"
+import { headersOf } from "./reply-headers.ts"
 
 /** Makes ids that are unique and cheap: a random part for the process, then a counter. */
 export function requestIds(): () => string {
@@ -11,7 +12,7 @@ export function requestIds(): () => string {
 
 export function showRequestIds(api: FastifyInstance): void {
   api.addHook("onRequest", (request, reply, done) => {
-    reply.header("x-request-id", request.id)
+    headersOf(reply)["x-request-id"] = request.id
     done()
   })
 }

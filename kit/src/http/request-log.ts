@@ -4,9 +4,10 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import type { Config } from "../core/config/index.ts"
+import { escapeControls } from "../core/log/escape.ts"
 import type { Log, LogLevel } from "../core/log.ts"
 import { createMask, type Mask, masked } from "../core/mask.ts"
-import type {} from "./requests.ts"
+import type { watchRequests } from "./requests.ts"
 
 /** How a request ended. */
 interface Answer {
@@ -17,37 +18,37 @@ interface Answer {
   level: LogLevel
 }
 
-/** Begins the log of a request: for those that Fastify refuses before any hook runs. */
-export type BeginLog = (request: FastifyRequest, reply: FastifyReply) => void
+/** The URL as it is logged, once it was. */
+const shown = Symbol("shown URL")
+type Logged = FastifyRequest & { [shown]?: string }
 
-export function requestLog(api: FastifyInstance, settings: Config["logging"], log: Log): BeginLog {
+/** @param ends what {@link watchRequests} returns: it tells when a request ended. */
+export function requestLog(
+  api: FastifyInstance,
+  settings: Config["logging"],
+  log: Log,
+  ends: ReturnType<typeof watchRequests>,
+): void {
   const requests = log.for("request")
   const authentication = log.for("auth")
   const mask = createMask(settings.mask)
   const logsAnswers = settings.requests !== "off" && requests.isLevelEnabled("info")
   const logsBoth = logsAnswers && settings.requests === "both"
   const refusals = new WeakMap<FastifyRequest, string>()
+  const urlOf = (request: Logged): string => (request[shown] ??= escapeControls(shownUrl(request, mask)))
 
-  const begin: BeginLog = (request, reply) => {
-    const { method } = request.raw
-    const url = shownUrl(request, mask)
-    if (logsBoth) {
-      const address = request.ip ?? "-"
-      const message = `Request: ${method} ${url} from ${address}`
-      requests.say("info", message, { method, url, address, request_id: request.id })
-    }
-    reply.raw.on("close", () => {
-      const ms = elapsed(reply)
-      const isSlow = ms > settings.slow_after && !isEventStream(reply)
-      const ending = reply.raw.writableFinished ? undefined : endingOf(request, reply)
-      const level = isSlow || ending === brokenOff ? "warn" : "info"
-      if (logsAnswers || level === "warn") answered(request, reply, url, { ms, isSlow, ending, level })
-      if (reply.statusCode === 401 || request.caller) authenticated(request, reply, url)
-    })
-  }
+  ends.onEnd((request, reply) => {
+    const ms = performance.now() - request.work.began
+    const isSlow = ms > settings.slow_after && !isEventStream(reply)
+    const ending = reply.raw.writableFinished ? undefined : endingOf(request, reply)
+    const level = isSlow || ending === brokenOff ? "warn" : "info"
+    if (logsAnswers || level === "warn") answered(request, reply, { ms, isSlow, ending, level })
+    if (reply.statusCode === 401 || request.caller) authenticated(request, reply)
+  })
 
-  function answered(request: FastifyRequest, reply: FastifyReply, url: string, answer: Answer): void {
+  function answered(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
     const { method } = request.raw
+    const url = urlOf(request)
     const status = reply.statusCode
     const duration = tenths(answer.ms)
     const user = request.caller?.id ?? "-"
@@ -60,27 +61,36 @@ export function requestLog(api: FastifyInstance, settings: Config["logging"], lo
     requests.say(answer.level, message, { method, url, status, ms: Number(duration), user, request_id: request.id })
   }
 
-  function authenticated(request: FastifyRequest, reply: FastifyReply, url: string): void {
+  function authenticated(request: FastifyRequest, reply: FastifyReply): void {
     const { caller, raw, id } = request
     if (reply.statusCode === 401) {
       const why = refusals.get(request) ?? "Not logged in."
       const user = caller?.id ?? "-"
-      authentication.warn(`Refused: ${raw.method} ${url} from ${request.ip ?? "-"} user=${user} id=${id}: ${why}`)
+      authentication.warn(
+        `Refused: ${raw.method} ${urlOf(request)} from ${request.ip ?? "-"} user=${user} id=${id}: ${why}`,
+      )
     } else if (caller && authentication.isLevelEnabled("debug")) {
-      authentication.debug(`Let in: ${raw.method} ${url} user=${caller.id} (${caller.role}, ${caller.via}) id=${id}`)
+      authentication.debug(
+        `Let in: ${raw.method} ${urlOf(request)} user=${caller.id} (${caller.role}, ${caller.via}) id=${id}`,
+      )
     }
   }
 
-  api.addHook("onRequest", (request, reply, done) => {
-    begin(request, reply)
-    done()
-  })
+  if (logsBoth) {
+    api.addHook("onRequest", (request, _reply, done) => {
+      const { method } = request.raw
+      const url = urlOf(request)
+      const address = request.ip ?? "-"
+      const message = `Request: ${method} ${url} from ${address}`
+      requests.say("info", message, { method, url, address, request_id: request.id })
+      done()
+    })
+  }
   // Only an error says why somebody was refused.
   api.addHook("onError", (request, _reply, error, done) => {
     if (error.statusCode === 401) refusals.set(request, error.message)
     done()
   })
-  return begin
 }
 
 /** The URL as lines show it, without secrets, be they parameters of the query or of the path (`/reset/:token`). */
@@ -108,9 +118,6 @@ function decode(segment: string): string {
   }
 }
 
-/** Fastify's measure, which begins before the hooks; what it refuses earlier has taken no time. */
-const elapsed = (reply: FastifyReply): number => reply.elapsedTime || 0
-
 /** Milliseconds with a tenth, from whole numbers: `toFixed` costs more than the rest of the line. */
 function tenths(ms: number): string {
   const all = Math.round(ms * 10)
@@ -133,5 +140,5 @@ function endingOf({ raw }: FastifyRequest, reply: FastifyReply): string {
 function shownBody(body: unknown, mask: Mask): string {
   if (body === undefined || body === null) return ""
   const json = mask.json(body)
-  return json === "{}" ? "" : ` body=${json}`
+  return json === "{}" ? "" : ` body=${escapeControls(json)}`
 }

@@ -2,7 +2,7 @@
  * Requests that nobody waits for any more: a GET whose client hung up, and any that takes too long. They are called off:
  * `request.signal` aborts, their query is cancelled in PostgreSQL, and a request over its time gets 503.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { unavailable } from "../core/errors.ts"
 import { runIn, type Scope } from "../core/scope.ts"
 import { replaceGetter } from "./request-class.ts"
@@ -21,10 +21,17 @@ declare module "fastify" {
 /** How often requests are looked at, in milliseconds: one timer for all, since one for each costs more than they do. */
 const lookEveryMs = 250
 
+/** Called once for each request, when its answer was sent or can no longer be. */
+export type EndListener = (request: FastifyRequest, reply: FastifyReply) => void
+
 /** One request in flight. */
 class Work implements Scope {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+  /** The `config` of its route. Fastify makes `routeOptions` anew each time that it is asked. */
+  readonly config: FastifyContextConfig
+  /** As `performance.now()` has it. */
+  readonly began = performance.now()
   readonly deadline: number
   abortReason: Error | undefined
   private listeners: Set<(reason: Error) => void> | undefined
@@ -33,7 +40,8 @@ class Work implements Scope {
   constructor(request: FastifyRequest, reply: FastifyReply, timeoutMs: number) {
     this.request = request
     this.reply = reply
-    this.deadline = performance.now() + timeoutMs
+    this.config = request.routeOptions.config
+    this.deadline = this.began + (this.config.timeoutMs ?? timeoutMs)
   }
 
   onAbort(listener: (reason: Error) => void): void {
@@ -62,8 +70,10 @@ class Work implements Scope {
   }
 }
 
-export function watchRequests(api: FastifyInstance, timeoutMs: number): void {
+/** Comes first of all plugins: what the others do for a request belongs to its work. */
+export function watchRequests(api: FastifyInstance, timeoutMs: number): { onEnd(listener: EndListener): void } {
   const inFlight = new Set<Work>()
+  const listeners: EndListener[] = []
 
   api.decorateRequest("work", null as unknown as Work)
   // Fastify's own follows the request's stream, which closes as soon as a body was read: with a body it aborts at once (seen
@@ -73,14 +83,15 @@ export function watchRequests(api: FastifyInstance, timeoutMs: number): void {
   })
 
   api.addHook("onRequest", (request, reply, done) => {
-    const work = new Work(request, reply, request.routeOptions.config.timeoutMs ?? timeoutMs)
+    const work = new Work(request, reply, timeoutMs)
     request.work = work
     inFlight.add(work)
-    reply.raw.once("close", () => {
+    // One listener for all who want to know: each costs as much as a line of the log.
+    reply.raw.on("close", () => {
       inFlight.delete(work)
-      const finished = reply.raw.writableFinished
+      for (const listener of listeners) listener(request, reply)
       // What changes data runs to its end: the client cannot know how far it came.
-      if (!finished && (request.method === "GET" || request.method === "HEAD")) {
+      if (!reply.raw.writableFinished && (request.method === "GET" || request.method === "HEAD")) {
         work.callOff(new Error("The client hung up."))
       }
     })
@@ -96,6 +107,7 @@ export function watchRequests(api: FastifyInstance, timeoutMs: number): void {
   }, lookEveryMs)
   timer.unref()
   api.addHook("onClose", async () => clearInterval(timer))
+  return { onEnd: (listener) => void listeners.push(listener) }
 }
 
 function endOverdue(work: Work): void {

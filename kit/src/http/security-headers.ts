@@ -4,14 +4,16 @@
  */
 import type { FastifyInstance } from "fastify"
 import type { Config } from "../core/config/index.ts"
+import { headersOf } from "./reply-headers.ts"
 
 export function securityHeaders(api: FastifyInstance, settings: Config["security"]): void {
-  const headers = Object.entries(plainSecurityHeaders(settings))
+  const headers = plainSecurityHeaders(settings)
   // Without includeSubDomains: it would bind hosts that this server knows nothing of.
   const transport = settings.hsts_max_age > 0 ? `max-age=${settings.hsts_max_age}` : undefined
 
   api.addHook("onRequest", (request, reply, done) => {
-    for (const [name, value] of headers) reply.header(name, value)
+    // At once, which is much cheaper than one by one.
+    Object.assign(headersOf(reply), headers)
     // RFC 6797, section 7.2: never over plain HTTP.
     if (transport && request.protocol === "https") reply.header("strict-transport-security", transport)
     done()

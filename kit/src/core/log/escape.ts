@@ -2,13 +2,16 @@
  * Control characters, and the line and direction marks of Unicode: with them a value from outside could begin a line of
  * its own, drive the terminal of whoever reads the log, or turn what stands beside it around.
  */
-const unsafe = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u
-const eachUnsafe = new RegExp(unsafe, "gu")
+const eachUnsafe = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 
 const short: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
 
+/** Most texts are plain, which is seen several times faster. */
+const beyondPlain = /[^ -~]/
+
 /** Writes them out: `\n`, `\x1b`, `\u2028`. */
-export const escapeControls = (text: string): string => (unsafe.test(text) ? text.replace(eachUnsafe, written) : text)
+export const escapeControls = (text: string): string =>
+  beyondPlain.test(text) ? text.replace(eachUnsafe, written) : text
 
 function written(character: string): string {
   const code = character.charCodeAt(0).toString(16)
@@ -17,6 +20,6 @@ function written(character: string): string {
 
 /** The same for JSON, which knows only `\u` for what `JSON.stringify` leaves as it is. */
 export const escapeInJson = (json: string): string =>
-  unsafe.test(json)
+  beyondPlain.test(json)
     ? json.replace(eachUnsafe, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
     : json

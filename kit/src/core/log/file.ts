@@ -44,6 +44,8 @@ export class LogFile implements Target {
   private fd: number | undefined
   private dev = 0
   private ino = 0
+  /** The size that the file has if nobody wrote since this process did: then it ends with a whole line. */
+  private wholeAt = 0
   private isTroubled = false
   private cannotRename = false
   private retry: NodeJS.Timeout | undefined
@@ -103,9 +105,10 @@ export class LogFile implements Target {
   /** Appends, and says how many bytes are done with. A line that went only half is not: it comes again, whole. */
   private append(lines: Buffer): number {
     const size = this.prepare(lines.length)
-    const isTorn = size > 0 && endsTorn(this.fd!, size)
+    const isTorn = size !== this.wholeAt && endsTorn(this.fd!, size)
     const bytes = isTorn ? Buffer.concat([Buffer.of(newline), lines]) : lines
     const written = writeSync(this.fd!, bytes)
+    this.wholeAt = written === bytes.length ? size + written : 0
     if (written === bytes.length) return lines.length
     return Math.max(0, bytes.subarray(0, written).lastIndexOf(newline) + 1 - (isTorn ? 1 : 0))
   }
@@ -146,6 +149,7 @@ export class LogFile implements Target {
     const { dev, ino, size } = statSync(path)
     this.dev = dev
     this.ino = ino
+    this.wholeAt = 0
     return size
   }
 

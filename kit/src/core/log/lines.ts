@@ -15,7 +15,10 @@ export interface Entry {
   /** The id of the request that the line belongs to. */
   requestId?: string | undefined
   fields?: Fields | undefined
-  /** Fields that the message says in words already; only JSON repeats them. They must hold no secrets. */
+  /**
+   * Fields that the message says in words already; only JSON repeats them. Neither they nor the message may hold secrets or
+   * control characters.
+   */
   said?: Fields | undefined
 }
 
@@ -27,7 +30,7 @@ const fieldsAtMost = 50
 /** `[DD/MM/YYYY | HH:MM:SS] (LEVEL) module: message key=value id=…`, then the frames of an error, indented. */
 export function textLines(mask: Mask): LineStyle {
   return ({ level, module, message, requestId, fields, said }) => {
-    let text = said ? escapeControls(message) : escapeControls(mask.text(message.slice(0, messageAtMost)))
+    let text = said ? message : escapeControls(mask.text(message.slice(0, messageAtMost)))
     let stack = ""
     for (const [name, value] of entriesOf(fields)) {
       if (isError(name, value)) stack += `\n    ${printStack(value, mask).replaceAll("\n", "\n    ")}`
