@@ -157,6 +157,19 @@ test("the list is oldest first, a page at a time, and says how many there are", 
   assert.equal((await titles("?limit=1000")).length, 125)
 })
 
+test("a page that cannot be is refused with what is wrong", async (t) => {
+  const { visitor } = await testApp(t, app)
+  for (const [query, detail] of [
+    ["page=0", "query/page must be >= 1."],
+    ["limit=1001", "query/limit must be <= 1000."],
+    ["limit=ten", "query/limit must be integer."],
+    ["limit=1&limit=2", "query/limit is given more than once."],
+  ]) {
+    const { status, body } = await visitor.get(`/api/movies/?${query}`)
+    assert.deepEqual([status, body.detail], [400, detail])
+  }
+})
+
 test("search finds a part of title or director, in any case, and takes % and _ as they are", async (t) => {
   const { as, visitor } = await testApp(t, app)
   const editor = as("editor")

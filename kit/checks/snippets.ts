@@ -12,8 +12,12 @@ export function quotedBlockProblems(
 ): string[] {
   const problems: string[] = []
   for (const block of page.blocks) {
-    const file = quotedFile(block, project.exists)
+    const file = quotedFile(block)
     if (file === undefined) continue
+    if (!project.exists(file)) {
+      problems.push(`${path}:${block.line}: this shows ${file}, which is not there`)
+      continue
+    }
     const shown = block.text.split("\n").slice(1).join(" ")
     if (!inOneLine(project.read(file)).includes(inOneLine(shown))) {
       problems.push(`${path}:${block.line}: this is not what ${file} says`)
@@ -26,10 +30,7 @@ export function quotedBlockProblems(
  * What the compiler says of all other blocks. They are compiled below node_modules of the root, so that they find
  * packages as the application does and no other check sees them.
  */
-export async function snippetProblems(
-  pages: Map<string, string>,
-  exists: (path: string) => boolean,
-): Promise<string[]> {
+export async function snippetProblems(pages: Map<string, string>): Promise<string[]> {
   const parent = join(root, "node_modules/.cache")
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(join(parent, "snippets-"))
@@ -37,7 +38,7 @@ export async function snippetProblems(
     const origins = new Map<string, { path: string; line: number }>()
     for (const [path, text] of pages) {
       for (const block of readPage(text).blocks) {
-        if (block.language !== "ts" || quotedFile(block, exists) !== undefined) continue
+        if (block.language !== "ts" || quotedFile(block) !== undefined) continue
         const name = `snippet-${origins.size + 1}.ts`
         origins.set(name, { path, line: block.line })
         writeFileSync(join(folder, name), `${block.text}\nexport {}\n`)
@@ -69,10 +70,9 @@ function atOrigin(line: string, origins: Map<string, { path: string; line: numbe
   return origin === undefined ? line : `${origin.path}:${origin.line + Number(match![2]) - 1}: ${match![3]}`
 }
 
-function quotedFile(block: Block, exists: (path: string) => boolean): string | undefined {
-  if (block.language !== "ts") return undefined
-  const file = /^\s*\/\/\s+(\S+\.ts)\b/.exec(block.text)?.[1]
-  return file !== undefined && exists(file) ? file : undefined
+/** The file of this repository that a block says it is from: `// app/movies/schema.ts` in its first line. */
+function quotedFile(block: Block): string | undefined {
+  return block.language === "ts" ? /^\s*\/\/\s+((?:app|test|kit)\/\S+\.ts)\b/.exec(block.text)?.[1] : undefined
 }
 
 function inOneLine(text: string): string {

@@ -80,7 +80,13 @@ export function defineApp(app: App): App {
     )
   }
   if (typeof app.folder !== "string") throw new BootError("defineApp needs folder: import.meta.dirname.")
-  for (const key of Object.keys(app.routes)) {
+  if (typeof app.routes !== "object" || app.routes === null) {
+    throw new BootError("defineApp needs routes: { movies }, or routes: {} as long as there are none.")
+  }
+  for (const [key, routes] of Object.entries(app.routes)) {
+    if (typeof routes !== "function") {
+      throw new BootError(`The routes of "${key}" are a function that takes the api, not ${JSON.stringify(routes)}.`)
+    }
     if (!/^\/?[A-Za-z0-9_~.-]+(\/[A-Za-z0-9_~.-]+)*$/.test(key) && key !== "/") {
       throw new BootError(
         `"${key}" cannot be a path of routes. Take a name such as movies, or a whole path such as /pages.`,

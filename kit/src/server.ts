@@ -1,12 +1,13 @@
 /** The HTTP server, put together. Read it as a table of contents: each line is a capability, in the order it applies. */
 import { join } from "node:path"
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify"
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance } from "fastify"
 import { type Api, type App, pathOf } from "./app.ts"
 import { identifyTokens } from "./auth/api-keys.ts"
 import { addCallers } from "./auth/authorize.ts"
 import { login } from "./auth/login.ts"
 import { closeByDefault } from "./closed-by-default.ts"
 import type { Config } from "./core/config/index.ts"
+import { BootError } from "./core/errors.ts"
 import type { Log } from "./core/log.ts"
 import type { Database } from "./db/database.ts"
 import { forgetSources } from "./docs/doc-comments.ts"
@@ -19,10 +20,10 @@ import { readJsonBodies } from "./http/json-body.ts"
 import { answerUnrouted, routerOptions } from "./http/methods.ts"
 import { answerError } from "./http/problems.ts"
 import { rateLimits } from "./http/rate-limits.ts"
-import { refuseConnections, refuseTargets } from "./http/refusals.ts"
+import { refuseConnections, refuseTargets, refuseTunnels } from "./http/refusals.ts"
 import { mediaType, serializerCompiler, undeclaredFields } from "./http/replies.ts"
 import { requestIds, showRequestIds } from "./http/request-ids.ts"
-import { requestLog } from "./http/request-log.ts"
+import { BrokenStreamsOnly, requestLog } from "./http/request-log.ts"
 import { watchRequests } from "./http/requests.ts"
 import { securityHeaders } from "./http/security-headers.ts"
 import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
@@ -44,10 +45,14 @@ export interface ServerOptions {
 
 /** Makes the server of an application, ready to listen. It closes neither the database nor anything else it was given. */
 export async function createServer({ app, config, mode, database, log, tls }: ServerOptions): Promise<FastifyInstance> {
+  const nextId = requestIds()
+  const refuse = refuseConnections(config.security, nextId, log)
   const server = Fastify({
     loggerInstance: log.for("server") as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    genReqId: requestIds(),
+    logController: new BrokenStreamsOnly(),
+    genReqId: nextId,
+    // Who was let in is answered, in the seconds of a stop too.
+    return503OnClosing: false,
     bodyLimit: config.server.body_limit,
     keepAliveTimeout: config.server.keep_alive_timeout,
     requestTimeout: config.server.receive_timeout,
@@ -58,8 +63,9 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
     routerOptions,
     rewriteUrl: pathOfTarget,
     frameworkErrors: refuseTargets(config.security) as never,
-    clientErrorHandler: refuseConnections(config.security, log) as never,
+    clientErrorHandler: refuse as never,
   })
+  refuseTunnels(server, refuse)
   server.decorate("db", database.db)
   server.decorate("config", config)
   server.decorateReply("isProblem", false)
@@ -101,7 +107,11 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
     await server.register(
       async (api) => {
         closeByDefault(api, rules)
-        await routes(api as unknown as Api)
+        try {
+          await routes(api as unknown as Api)
+        } catch (error) {
+          throw registrationError(error as Error, app.folder)
+        }
       },
       { prefix: pathOf(key) },
     )
@@ -110,6 +120,18 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
   await server.ready()
   forgetSources()
   return server
+}
+
+/** A route that is there twice is told in a sentence, with its place; any other error of an application keeps its stack. */
+function registrationError(error: Error, folder: string): Error {
+  if ((error as FastifyError).code !== "FST_ERR_DUPLICATED_ROUTE") return error
+  const place = error.stack?.split("\n").find((line) => line.includes(folder))
+  return new BootError(
+    `${error.message}. Two routes cannot have the same method and path: remove one.\n${place ?? ""}`,
+    {
+      cause: error,
+    },
+  )
 }
 
 /** What Node's own server is told; the same for HTTP and HTTPS. */

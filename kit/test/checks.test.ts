@@ -4,8 +4,9 @@ import { test } from "node:test"
 import { defineApp, Type } from "trestle"
 import { findInFiles } from "../checks/architecture.ts"
 import { findInPages, type Project } from "../checks/documentation.ts"
+import { readPage } from "../checks/markdown.ts"
 import { findSilentRoutes, routesOf } from "../checks/routes.ts"
-import { snippetProblems } from "../checks/snippets.ts"
+import { quotedBlockProblems, snippetProblems } from "../checks/snippets.ts"
 
 function architecture(files: Record<string, string>) {
   return findInFiles(new Map(Object.entries(files)))
@@ -170,13 +171,20 @@ test("commands that do not exist are refused", () => {
 })
 
 test("a block that names a file has to stand in it", () => {
-  const block = "```ts\n// app/app.ts\nexport default defineApp({ other })\n```"
-  assert.deepEqual(documentation(block), ["README.md:2: this is not what app/app.ts says"])
+  const problemsOf = (file: string, code: string) =>
+    quotedBlockProblems("README.md", readPage(`\`\`\`ts\n// ${file}\n${code}\n\`\`\``), project)
+  assert.deepEqual(problemsOf("app/app.ts", "export default defineApp({ name })"), [])
+  assert.deepEqual(problemsOf("app/app.ts", "export default defineApp({ other })"), [
+    "README.md:2: this is not what app/app.ts says",
+  ])
+  assert.deepEqual(problemsOf("app/gone.ts", "const a = 1"), [
+    "README.md:2: this shows app/gone.ts, which is not there",
+  ])
 })
 
 test("other blocks of TypeScript have to pass the compiler, and mistakes are said with the page's line", async () => {
   const page = 'text\n\n```ts\nimport assert from "node:assert"\nassert.ok(1)\nconst number: number = "text"\n```\n'
-  const [problem, ...others] = await snippetProblems(new Map([["docs/a.md", page]]), project.exists)
+  const [problem, ...others] = await snippetProblems(new Map([["docs/a.md", page]]))
   assert.match(problem!, /^docs\/a\.md:6: error TS2322/)
   assert.deepEqual(others, [])
 })

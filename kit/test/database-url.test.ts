@@ -254,6 +254,10 @@ onCluster("while the server is away the answer is 503, and when it is back all g
   const statuses = (await Promise.all(Array.from({ length: 20 }, ask))).map(({ status }) => status)
   assert.deepEqual(new Set(statuses), new Set([200]))
   assert.ok(!log.join("").includes(password))
+  // A line each, without a stack.
+  const said = log.filter((line) => line.includes("the database cannot be reached"))
+  assert.equal(said.length, 5)
+  for (const line of said) assert.match(line, /\(WARNING\) [^\n]*\n$/)
 })
 
 onCluster("a restart under load is 200 or 503, never anything else", async (t, { start, stop, folder }) => {

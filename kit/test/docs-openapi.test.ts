@@ -160,7 +160,7 @@ test("doc comments are summary and description, in which what is no code stays t
   assert.equal(post.description, "Needs the role `editor` or a higher one.")
 })
 
-test("who may call is said, and asks for a key above visitor", async (t) => {
+test("who may call is said: above visitor a key is asked for, below it may be sent", async (t) => {
   const { visitor } = await testApp(t, app)
   const { paths, components } = (await visitor.get("/api/openapi.json")).body
   const { scheme, ...key } = components.securitySchemes.apiKey
@@ -169,7 +169,7 @@ test("who may call is said, and asks for a key above visitor", async (t) => {
   assert.equal(paths["/api/sample"].post["x-role"], "editor")
   assert.deepEqual(paths["/api/sample"].post.security, [{ apiKey: [] }])
   assert.equal(paths["/api/health"].get["x-role"], "visitor")
-  assert.equal(paths["/api/health"].get.security, undefined)
+  assert.deepEqual(paths["/api/health"].get.security, [{}, { apiKey: [] }])
   assert.equal(paths["/api/health"].get.description, "Everyone may call.")
 
   const without = await testApp(t, app, { env: { API_KEYS_ENABLED: "false" } })

@@ -75,6 +75,7 @@ test("heads that two readers could understand differently are refused with a pro
       `${request("POST /api/sample HTTP/1.1", host, "Content-Length: 2", "Content-Length: 3")}{}`,
       400,
     ],
+    ["CONNECT, which is for proxies", request("CONNECT localhost:80 HTTP/1.1", host), 501],
     ["a header with a bare line feed", "GET /api/health HTTP/1.1\nHost: localhost\nX: y\n\n", 400],
     ["what is no HTTP", "hello\r\n\r\n", 501],
     ["a method that is none", request("FOO / HTTP/1.1", host), 501],
@@ -90,6 +91,18 @@ test("heads that two readers could understand differently are refused with a pro
     assert.match(answer.head, /content-type: application\/problem\+json/i, what)
     const body = JSON.parse(answer.body)
     assert.deepEqual([body.status, typeof body.detail], [status, "string"], what)
+    assert.match(answer.head, new RegExp(`^x-request-id: ${body.request_id}\r?$`, "im"), what)
+  }
+})
+
+test("a method that Node knows and no route takes is 405, whatever it brings", async (t) => {
+  const { url } = await server(t)
+  for (const method of ["QUERY", "PROPFIND", "TRACE", "LOCK"]) {
+    for (const headers of [[], ["Content-Length: 0"], ["Content-Type: text/plain", "Content-Length: 900000000"]]) {
+      const answer = await raw(url, request(`${method} /api/health HTTP/1.1`, "Host: localhost", ...headers))
+      assert.equal(answer.status, 405, `${method} ${headers}`)
+      assert.match(answer.head, /^allow: GET, HEAD, OPTIONS\r?$/im)
+    }
   }
 })
 

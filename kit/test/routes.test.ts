@@ -1,7 +1,7 @@
 /** What every route has, and what it may not do. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { type Api, ById, HttpError, notFound, type Routes, Type } from "trestle"
+import { type Api, BootError, ById, defineApp, HttpError, notFound, type Routes, Type } from "trestle"
 import { testApp } from "trestle/testing"
 import { sampleApp } from "./sample/app.ts"
 
@@ -26,6 +26,24 @@ test("a route without response schemas stops the boot with what to write", async
 test("a route whose time-out is no duration stops the boot", async (t) => {
   const app = sampleApp((api) => void api.get("/", { ...open, timeout: "20" }, async () => ({ text: "" })))
   await assert.rejects(testApp(t, app), /duration/)
+})
+
+test("two routes of the same method and path stop the boot with the place of the second", async (t) => {
+  const app = sampleApp((api) => {
+    api.get("/", open, async () => ({ text: "" }))
+    api.get("/", open, async () => ({ text: "" }))
+  })
+  app.folder = import.meta.dirname
+  await assert.rejects(testApp(t, app), (error: Error) => {
+    assert.match(error.message, /GET.*\/api\/sample\/?'?\. Two routes cannot have.*\n.*routes\.test\.ts:\d+/)
+    return error instanceof BootError
+  })
+})
+
+test("an application without routes, or with what is no function, is refused in a sentence", () => {
+  const folder = import.meta.dirname
+  assert.throws(() => defineApp({ folder } as never), /defineApp needs routes: \{ movies \}/)
+  assert.throws(() => defineApp({ folder, routes: { movies: 7 } } as never), /The routes of "movies" are a function/)
 })
 
 test("routes inside a plugin of the application are closed by default too", async (t) => {

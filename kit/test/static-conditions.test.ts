@@ -4,6 +4,29 @@ import { test } from "node:test"
 import { preferredEncoding } from "../src/http/static/conditions.ts"
 import { large, raw, serveSite, site } from "./static-site.ts"
 
+test("who wants a file only in a state that it is not in gets 412", async (t) => {
+  const { visitor } = await serveSite(t, site)
+  const { headers } = await visitor.get("/robots.txt")
+  const etag = headers.get("etag")!
+  const modified = headers.get("last-modified")!
+  const earlier = new Date(Date.parse(modified) - 1000).toUTCString()
+  const met: Record<string, string>[] = [
+    { "if-match": etag },
+    { "if-match": `"other", ${etag}` },
+    { "if-match": "*", "if-unmodified-since": earlier },
+    { "if-unmodified-since": modified },
+    { "if-unmodified-since": "yesterday" },
+  ]
+  for (const asked of met) assert.equal((await visitor.get("/robots.txt", asked)).status, 200, JSON.stringify(asked))
+  const failed: Record<string, string>[] = [
+    { "if-match": '"other"' },
+    { "if-match": `W/${etag}` },
+    { "if-match": '"other"', "if-none-match": etag },
+    { "if-unmodified-since": earlier },
+  ]
+  for (const asked of failed) assert.equal((await visitor.get("/robots.txt", asked)).status, 412, JSON.stringify(asked))
+})
+
 test("who has a file already gets 304, by its tag or its time", async (t) => {
   const { visitor } = await serveSite(t, site, { env: { STATIC_FILES_MAX_AGE: "3600" } })
   for (const path of ["/robots.txt", "/large.bin"]) {

@@ -74,7 +74,8 @@ function operation(endpoint: Endpoint, { security, deniedStatus, mediaType }: Op
     ...(summary && { summary }),
     description: [details && markdown(details), who].filter(Boolean).join("\n\n"),
     "x-role": role,
-    ...(!isOpen && security.length > 0 && { security: security.map((name) => ({ [name]: [] })) }),
+    // The empty one says that none is needed; a page that has a key sends it all the same.
+    ...(security.length > 0 && { security: [...(isOpen ? [{}] : []), ...security.map((name) => ({ [name]: [] }))] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: { required: true, content: { "application/json": { schema: bodySchema(body, markdown) } } },

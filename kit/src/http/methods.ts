@@ -10,10 +10,10 @@ import type { StaticFiles } from "./static/static-files.ts"
 /** The methods that a path can be asked about. */
 const asked = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const
 
-/** @param files know paths of their own, and perhaps a page for those that nobody knows */
 /** How paths are read; slugs are longer than the 100 characters that the router would take. */
 export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 500 }
 
+/** @param files know paths of their own, and perhaps a page for those that nobody knows */
 export function answerUnrouted(api: FastifyInstance, files: StaticFiles | undefined): void {
   // Fastify's router finds a handler for a method and a path; this one, of the same kind, knows which methods a path has.
   const paths = findMyWay(routerOptions)
@@ -24,7 +24,7 @@ export function answerUnrouted(api: FastifyInstance, files: StaticFiles | undefi
     }
   })
 
-  api.setNotFoundHandler(async (request: FastifyRequest, reply: FastifyReply) => {
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const path = request.url.split("?", 1)[0]!
     let allowed = path === "*" ? [...asked] : asked.filter((method) => paths.find(method, path))
     if (allowed.length === 0 && (await files?.has(request))) allowed = ["GET", "HEAD"]
@@ -35,5 +35,13 @@ export function answerUnrouted(api: FastifyInstance, files: StaticFiles | undefi
     const allow = [...allowed, "OPTIONS"].join(", ")
     if (request.method === "OPTIONS") return reply.code(204).header("allow", allow).send()
     throw new HttpError(405, `${request.method} is not for this path. It takes ${allow}.`, { headers: { allow } })
+  }
+
+  // Before the body is looked at: what is wrong with it is not what is wrong.
+  api.addHook("onRequest", (request, reply, done) => {
+    if (request.is404) answer(request, reply).catch(done)
+    else done()
   })
+  // A route may find that there is nothing, as that of the static files does.
+  api.setNotFoundHandler(answer)
 }

@@ -42,10 +42,10 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
   const known = asHttpError(error)
   // That a request which was called off fails is our doing, and was logged where it was called off.
   if (known.statusCode >= 500 && !request.work?.abortReason && !isGone(error)) {
-    request.log.error(
-      { err: error },
-      `${request.method} ${request.routeOptions.url ?? request.url} failed (${request.id}):`,
-    )
+    const failed = `${request.method} ${request.routeOptions.url ?? request.url} failed (${request.id}):`
+    // Every request of an outage fails alike, and where in the code says nothing of it.
+    if (isUnreachable(error)) request.log.warn(`${failed} the database cannot be reached: ${error.message}`)
+    else request.log.error({ err: error }, failed)
   }
   reply.isProblem = true
   for (const name of ofAnotherAnswer) reply.removeHeader(name)

@@ -4,7 +4,7 @@
  */
 import { type ServerResponse, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
-import type { FastifyReply, FastifyRequest } from "fastify"
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import type { Log } from "../core/log.ts"
 import { answerError, problem } from "./problems.ts"
@@ -15,6 +15,7 @@ const refusals: Record<string, { status: number; detail: string }> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, detail: "The request took too long to arrive." },
   HPE_HEADER_OVERFLOW: { status: 431, detail: "The head of the request is larger than 16 kB." },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, detail: "The chunk extensions of the body are too large." },
+  ERR_CONNECT: { status: 501, detail: "This server is no proxy: there is no CONNECT." },
   HPE_INVALID_METHOD: { status: 501, detail: "The method is not one of HTTP." },
   HPE_INVALID_URL: { status: 400, detail: "The target is not a URL. Percent-encode its path and query." },
   HPE_INVALID_CONTENT_LENGTH: { status: 400, detail: "The Content-Length is wrong." },
@@ -40,7 +41,7 @@ export function refuseTargets(security: Config["security"]) {
 }
 
 /** Makes the `clientErrorHandler` of Fastify. */
-export function refuseConnections(security: Config["security"], log: Log) {
+export function refuseConnections(security: Config["security"], nextId: () => string, log: Log) {
   const requests = log.for("request")
   const constant = Object.entries(plainSecurityHeaders(security))
     .map(([name, value]) => `${name}: ${value}\r\n`)
@@ -52,7 +53,8 @@ export function refuseConnections(security: Config["security"], log: Log) {
       return
     }
     const { status, detail } = refusals[error.code ?? ""] ?? unreadable
-    requests.info(`Refused: ${status} to ${socket.remoteAddress ?? "-"}: ${error.code ?? error.message}`)
+    const id = nextId()
+    requests.info(`Refused: ${status} to ${socket.remoteAddress ?? "-"}: ${error.code ?? error.message} id=${id}`)
     // A request before this one is still being answered: a 400 now would be taken for its answer.
     const answering = (socket as Answering)._httpMessage
     if (answering && (answering.headersSent || answering.req.complete)) {
@@ -60,12 +62,19 @@ export function refuseConnections(security: Config["security"], log: Log) {
       answering.shouldKeepAlive = false
       return
     }
-    const body = JSON.stringify(problem(status, detail))
+    const body = JSON.stringify(problem(status, detail, id))
     socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${constant}Content-Type: application/problem+json; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${constant}X-Request-Id: ${id}\r\n` +
+        `Content-Type: application/problem+json; charset=utf-8\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     )
     // The rest of what the client sends is not read; without this a half-closed connection would stay.
     socket.setTimeout(1000, () => socket.destroy())
   }
+}
+
+/** Answers CONNECT, which Node hands to nobody: without this it closes the connection without a word. */
+export function refuseTunnels(api: FastifyInstance, refuse: ReturnType<typeof refuseConnections>): void {
+  const error = Object.assign(new Error("CONNECT"), { code: "ERR_CONNECT" })
+  api.server.on("connect", (_request, socket) => refuse(error, socket as Socket))
 }

@@ -2,7 +2,7 @@
  * The log of requests: a line when one comes, a line when it was answered, warnings of slow ones and of failed
  * authentications. A request without parameters costs two string concatenations; anything dearer belongs behind an `if`.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import { escapeControls } from "../core/log/escape.ts"
 import type { Log, LogLevel } from "../core/log.ts"
@@ -16,6 +16,19 @@ interface Answer {
   /** Why it was not sent to its end; undefined when it was. */
   ending: string | undefined
   level: LogLevel
+}
+
+/** Fastify's own lines of a request would repeat ours; what is left is what only Fastify knows: why a stream broke. */
+export class BrokenStreamsOnly extends LogController {
+  constructor() {
+    super({ disableRequestLogging: true })
+  }
+
+  override streamError(error: NodeJS.ErrnoException, request: FastifyRequest, reply: FastifyReply): void {
+    // A client that hung up is no error, and has its line.
+    if (error.code === "ERR_STREAM_PREMATURE_CLOSE") return
+    reply.log.error({ err: error }, `${request.method} ${request.routeOptions.url ?? "-"} broke off (${request.id}):`)
+  }
 }
 
 /** The URL as it is logged, once it was. */

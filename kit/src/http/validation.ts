@@ -119,7 +119,7 @@ function refusal(part: Part, schema: TSchema, value: unknown, validator: Validat
   // A path that no resource can have leads nowhere: 404, as for one that might and does not.
   if (part === "params") return notFound("resource")
   // TypeBox stops at eight: a client mends the first ones, and a hostile body must not make a long answer.
-  const errors = validator.Errors(value).flatMap((error) => faultsOf(error, part, schema))
+  const errors = validator.Errors(value).flatMap((error) => faultsOf(error, part, schema, value))
   return badRequest(errors.map(({ at, message }) => `${at} ${message}`).join(" "), { errors })
 }
 
@@ -130,6 +130,7 @@ function faultsOf(
   { keyword, schemaPath, instancePath, message, params }: Invalid,
   part: Part,
   schema: TSchema,
+  value: unknown,
 ): Fault[] {
   const names = Object.values(params).flat() as string[]
   const unknown = (pointer: string): Fault => {
@@ -152,9 +153,15 @@ function faultsOf(
     case "required":
       return names.map((name) => ({ at: `${part}${instancePath}/${name}`, message: "is missing." }))
     default:
+      // In a query, what is given twice is read as a list.
+      if (part === "query" && Array.isArray(valueAt(value, instancePath)))
+        return [{ at: part + instancePath, message: "is given more than once." }]
       return [{ at: part + instancePath, message: `${message}.` }]
   }
 }
+
+/** What a JSON Pointer of one step leads to. */
+const valueAt = (value: unknown, pointer: string): unknown => (value as Record<string, unknown>)[pointer.slice(1)]
 
 /** The object schema that a JSON Pointer into a value leads to. */
 function schemaAt(schema: TSchema, pointer: string): TObject | undefined {

@@ -19,6 +19,15 @@ export function isUnchanged(headers: IncomingHttpHeaders, { etag, lastModified }
   return since !== undefined && Date.parse(lastModified) <= Date.parse(since)
 }
 
+/** Whether the client wants the file only in a state that it is not in: 412 (13.1.1, 13.1.4). */
+export function isRefused(headers: IncomingHttpHeaders, { etag, lastModified }: Validators): boolean {
+  const tags = headers["if-match"]
+  // The strong comparison: W/"x" matches nothing.
+  if (tags !== undefined) return tags.trim() !== "*" && !tags.split(",").some((tag) => tag.trim() === etag)
+  const since = headers["if-unmodified-since"]
+  return since !== undefined && Date.parse(lastModified) > Date.parse(since)
+}
+
 /** A part of a file, first and last byte included. */
 export interface Part {
   start: number

@@ -3,7 +3,7 @@ import type { FileHandle } from "node:fs/promises"
 import type { Readable } from "node:stream"
 import type { FastifyReply, FastifyRequest } from "fastify"
 import { HttpError } from "../../core/errors.ts"
-import { isUnchanged, type Part, partOf, preferredEncoding } from "./conditions.ts"
+import { isRefused, isUnchanged, type Part, partOf, preferredEncoding } from "./conditions.ts"
 import type { Content, StaticFile } from "./static-folder.ts"
 
 /** What is sent, and how. */
@@ -32,6 +32,9 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, sou
   const { size, body } = content
   const isFound = status === 200
   const isHead = request.method === "HEAD"
+  if (isFound && isRefused(request.headers, content)) {
+    throw new HttpError(412, "The file is not in the state that If-Match or If-Unmodified-Since asks for.")
+  }
   const isKnown = isFound && isUnchanged(request.headers, content)
   const part = isFound && !isHead && !isKnown ? partOf(request.headers, size, content) : undefined
   if (part === "unsatisfiable") {
