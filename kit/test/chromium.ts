@@ -44,6 +44,8 @@ type Message = any
 export async function openBrowser(t: TestContext): Promise<BrowserPage> {
   const profile = mkdtempSync(join(tmpdir(), "chromium-"))
   const browser = spawn(chromium!, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
+    // Killed, it leaves folders of its own behind: they go with the profile.
+    env: { ...process.env, TMPDIR: profile },
     stdio: ["ignore", "ignore", "pipe"],
   })
   t.after(async () => {

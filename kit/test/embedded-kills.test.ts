@@ -29,8 +29,11 @@ for (const killed of ["the server", "the server and PostgreSQL"]) {
     owner.child.kill("SIGKILL")
     if (killed === "the server and PostgreSQL") process.kill(pid, "SIGKILL")
     await owner.ended
-    const database = await open(t, options)
+    const said: string[] = []
+    const database = await open(t, { ...options, log: (level, message) => said.push(`${level}: ${message}`) })
     assert.equal(database.adopted, killed === "the server")
+    const news = database.adopted ? `Took over the running database (process ${pid}).` : "The database was killed, and"
+    assert.equal(said.filter((line) => line.startsWith(`info: ${news}`)).length, 1, said.join("\n"))
     const found = new Set((await query(database, "select number from acknowledged")).map((row) => row.number))
     assert.deepEqual(
       owner.acknowledged.filter((number) => !found.has(number)),

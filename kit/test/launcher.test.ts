@@ -122,7 +122,9 @@ test("Ctrl-C in a terminal reaches the program once", { skip: terminal ? false :
      process.on("SIGUSR2", () => process.exit(5)); setInterval(() => {}, 1e6); console.log("ready")`,
   )
   const command = [process.execPath, join(folder, "bin/trestle.js"), "node", program].map((word) => `'${word}'`)
-  const child = spawn("script", ["-qec", `exec ${command.join(" ")}`, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] })
+  const child = spawn("script", ["-qec", `exec ${command.join(" ")}`, "/dev/null"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  })
   let output = ""
   child.stdout.on("data", (chunk) => {
     if (!output.includes("ready") && (output + chunk).includes("ready")) child.stdin.write("\x03")

@@ -12,6 +12,7 @@ import { Log } from "../src/core/log.ts"
 import { type DatabaseAddress, openDatabase } from "../src/db/database.ts"
 import { type Ledger, ledgersOf, migrateDown, migrateUp, migrationStates } from "../src/db/migrations.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
+import { urlOf } from "./project.ts"
 import { removeProject } from "./remove-project.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -112,7 +113,7 @@ test("a migration that an older version of the code does not have is shown as un
   ])
   await assert.rejects(
     migrateDown(db, older[1]!),
-    /002_b is not in this version of the code\. Take it back with the one/,
+    /applied last, 002_b, is not in this version of the code.* Restore its file from version control, or take it back/,
   )
 })
 
@@ -244,11 +245,6 @@ function trestle(folder: string, args: string[], env: Record<string, string> = {
   })
 }
 
-const urlOf = (address: DatabaseAddress) =>
-  "url" in address
-    ? address.url
-    : `postgres://${address.user}@/${address.database}?host=${encodeURIComponent(address.host)}&port=${address.port}`
-
 test("four processes that migrate at once apply each migration once", async (t) => {
   const { db, address } = await open(t)
   const folder = await project(t)
@@ -301,21 +297,23 @@ test("migrate up, status, new and down work on the embedded database", async (t)
   assert.equal(await run("up"), "Nothing is pending.\n")
   assert.equal(await run("new", "actors"), "app/migrations/002_actors.ts\n")
   assert.deepEqual(await readdir(join(folder, "app/migrations")), ["001_items.ts", "002_actors.ts"])
+
+  const refused = async (...args: string[]) => {
+    const { code, stderr } = await trestle(folder, ["migrate", ...args])
+    assert.equal(code, 1)
+    return stderr
+  }
   const made = join(folder, "app/migrations/002_actors.ts")
-  await writeFile(
-    made,
-    (await readFile(made, "utf8"))
-      .replace("sql`", "sql`create table actors (i int)")
-      .replace("sql`\n", "sql`drop table actors\n"),
-  )
+  const write = async (edit: (text: string) => string) => writeFile(made, edit(await readFile(made, "utf8")))
+  assert.match(await refused("up"), /002_actors\.ts failed, and the database is as it was: Write this migration first,/)
+  await write((text) => text.replace("sql`", "sql`create table actors (i int)").replace(/.*Write this.*\n/, ""))
   assert.match(await run("status"), /app {2}001_items +applied \d{4}-.*Z\napp {2}002_actors +pending\n$/)
   assert.equal(await run("up"), "Applied: 002_actors\n")
+  assert.match(await refused("down"), /002_actors\.ts failed, and the database is as it was: Write the way back first,/)
+  await write((text) => text.replace("sql`\n", "sql`drop table actors\n").replace(/.*Write the way.*\n/, ""))
   assert.equal(await run("down"), "Took back: 002_actors\n")
   assert.equal(await run("down"), "Took back: 001_items\n")
   assert.equal(await run("down"), "There is nothing to take back.\n")
   assert.equal(await run("down", "--kit"), "Took back: 001-api-keys\n")
-
-  const refused = async (...args: string[]) => (await trestle(folder, ["migrate", ...args])).stderr
   assert.match(await refused("new", "Two Words"), /Give the migration a name of lower-case letters/)
-  assert.match(await refused("sideways"), /Say what to do:\ntrestle migrate up/)
 })

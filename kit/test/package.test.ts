@@ -10,13 +10,16 @@ import { promisify } from "node:util"
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, "../..")
+/** For one step, which is ended then and named by the failure, and for all. */
+const limits = { stepMs: 120_000, allMs: 300_000 }
 
-test("a project of another name uses the packed kit: its types and its tests pass unchanged", async (t) => {
+const sentence = "a project of another name uses the packed kit: its types and its tests pass unchanged"
+test(sentence, { timeout: limits.allMs }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "package-"))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const [built, project] = [join(folder, "built"), join(folder, "cinema")]
   const env = plainEnvironment()
-  const npm = { cwd: project, env, maxBuffer: 16 << 20 }
+  const npm = { cwd: project, env, maxBuffer: 16 << 20, timeout: limits.stepMs }
   mkdirSync(project)
 
   await run(process.execPath, [join(root, "kit/build.ts"), built], { env })
@@ -41,7 +44,8 @@ test("a project of another name uses the packed kit: its types and its tests pas
   for (const name of ["app", "test", "tsconfig.json", "config.json"]) {
     if (existsSync(join(root, name))) cpSync(join(root, name), join(project, name), { recursive: true })
   }
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], npm)
+  const offline = ["--prefer-offline", "--fetch-retries=0"]
+  await run("npm", ["install", ...offline, "--no-audit", "--no-fund", "--ignore-scripts"], npm)
   // The compiler is large: this repository's.
   symlinkSync(join(root, "node_modules/typescript"), join(project, "node_modules/typescript"))
 

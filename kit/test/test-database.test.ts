@@ -8,8 +8,9 @@ import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { promisify } from "node:util"
 import pg from "pg"
-import { connectionOptions, type DatabaseAddress } from "../src/db/database.ts"
+import { connectionOptions } from "../src/db/database.ts"
 import { openTestServer, testServerVariable } from "../src/db/test-database.ts"
+import { urlOf } from "./project.ts"
 
 const root = join(import.meta.dirname, "../..")
 const run = promisify(execFile)
@@ -71,11 +72,6 @@ async function node(folder: string, args: string[], env: Record<string, string> 
   )
   return { stdout, found }
 }
-
-const urlOf = (address: DatabaseAddress) =>
-  "url" in address
-    ? address.url
-    : `postgres://${address.user}@/${address.database}?host=${encodeURIComponent(address.host)}&port=${address.port}`
 
 test("processes that need the same template at once make it once", async (t) => {
   const { address, names } = await openServer(t)

@@ -8,12 +8,7 @@ import type { Arguments } from "./command.ts"
 import { findProject, loadApp } from "./project.ts"
 import { configOf } from "./server.ts"
 
-export const certificateUsage = `trestle certificate           makes a self-signed certificate and its key, for this machine
-  --days N                    for how long (default: ${usualDays}, at most ${longestDays})
-  --force                     replaces the ones that are there`
-
-export async function certificate({ words, flags }: Arguments): Promise<void> {
-  if (words.length > 0) throw new BootError(`This takes no further words:\n${certificateUsage}`)
+export async function certificate({ flags }: Arguments): Promise<void> {
   const days = daysOf(flags.days)
   const project = findProject()
   const { tls, server } = configOf(project, await loadApp(project), "production")

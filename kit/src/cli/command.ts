@@ -2,12 +2,12 @@
 import type { App } from "../app.ts"
 import type { Config } from "../core/config/index.ts"
 import { Log } from "../core/log.ts"
-import type { DatabaseAddress, Db } from "../db/database.ts"
-import { joinDatabase, openForCommand } from "./database.ts"
+import type { Db } from "../db/database.ts"
+import { joinDatabase, type Located, openForCommand } from "./database.ts"
 import { findProject, loadApp } from "./project.ts"
 import { configOf } from "./server.ts"
 
-/** The arguments of a command: words, and flags by name. */
+/** What follows a command: words, and flags by name. */
 export interface Arguments {
   words: string[]
   flags: Record<string, string | boolean | undefined>
@@ -17,7 +17,7 @@ export interface CommandContext {
   db: Db
   app: App
   config: Config
-  address: DatabaseAddress
+  located: Located
 }
 
 /** Runs `work` with the database of the project, whether its server is running or not. */
@@ -31,7 +31,7 @@ export async function withDatabase(purpose: string, work: (context: CommandConte
   try {
     const database = openForCommand(located.address, config, log)
     try {
-      await work({ db: database.db, app, config, address: located.address })
+      await work({ db: database.db, app, config, located })
     } finally {
       await database.close()
     }

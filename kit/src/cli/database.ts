@@ -13,17 +13,25 @@ export interface Located {
   stop(): Promise<void>
 }
 
+/** What {@link ownDatabase} must know of the settings. */
+export type OwnSettings = Pick<Config["database"], "url" | "pool_size">
+
 /**
  * Finds the database for a server, which becomes the only owner of an embedded one.
  * @param onLost called when another process became its owner, and this one has none any more
  */
-export async function ownDatabase(project: Project, config: Config, log: Log, onLost: () => void): Promise<Located> {
-  if (config.database.url) return located(config.database.url)
+export async function ownDatabase(
+  project: Project,
+  { url, pool_size }: OwnSettings,
+  log: Log,
+  onLost: () => void,
+): Promise<Located> {
+  if (url) return located(url)
   const lost = (reason: Error) => {
     log.error(`${reason.message} Stopping.`)
     onLost()
   }
-  const maxConnections = Math.max(embeddedConnections, config.database.pool_size + spareConnections)
+  const maxConnections = Math.max(embeddedConnections, pool_size + spareConnections)
   const folder = project.databaseFolder
   return locatedAt(await openEmbedded({ folder, maxConnections, log: toLog(log), onLost: lost }))
 }

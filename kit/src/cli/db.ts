@@ -1,12 +1,13 @@
 /** `trestle db url`: how other programs reach the database. */
 import { BootError } from "../core/errors.ts"
-import { type Arguments, withDatabase } from "./command.ts"
+import { withDatabase } from "./command.ts"
 
-export const dbUsage = `trestle db url                prints how psql connects to the database: psql "$(npx trestle db url)"`
-
-export async function db({ words: [action] }: Arguments): Promise<void> {
-  if (action !== "url") throw new BootError(`Say what to do:\n${dbUsage}`)
-  await withDatabase("db url", async ({ address }) => {
+export async function url(): Promise<void> {
+  await withDatabase("db url", async ({ located: { address, embedded } }) => {
+    // An owner stops it when it ends, and this one ends now.
+    if (embedded?.isOwner) {
+      throw new BootError("The database runs only while the server does: start it with npm start, then ask again.")
+    }
     const url =
       "url" in address
         ? address.url

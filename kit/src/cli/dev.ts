@@ -1,44 +1,77 @@
 /**
- * `trestle dev`: the server, in development. This process keeps the database; a child runs the server under `node --watch`
- * and is started again when a file that it loaded changes.
+ * `trestle dev`: the server, in development. This process keeps the embedded database; the server is a child, begun anew at each
+ * change. Only the child reads the application and the settings, so that a mistake in them ends nothing but the child, until
+ * the next change.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
-import { fileURLToPath } from "node:url"
+import { dirname, join, relative } from "node:path"
+import { BootError } from "../core/errors.ts"
+import { Log } from "../core/log.ts"
 import type { DatabaseAddress } from "../db/database.ts"
-import { ownDatabase } from "./database.ts"
-import { findProject, loadApp } from "./project.ts"
+import { NextChange, type Watched } from "./changes.ts"
+import { type Located, type OwnSettings, ownDatabase } from "./database.ts"
+import { findProject, loadApp, type Project } from "./project.ts"
 import { configOf, prepareDatabase, sampleCurl, serve, serverLog, stopOnSignal } from "./server.ts"
 
-/** Internal: tells the child where the database is, without putting it where `ps` shows it. */
-const addressVariable = "TRESTLE_DEV_DATABASE"
+/** A server that has not ended by then, in an endless loop perhaps, is killed. */
+const patienceMs = 5_000
 
 export async function dev(): Promise<void> {
   const project = findProject()
-  const app = await loadApp(project)
-  const config = configOf(project, app, "development")
-  await using opened = serverLog(project, app, config)
-  const { log } = opened
+  const log = new Log("info", "dev")
   const stop = stopOnSignal(log)
+  let database: Promise<Located> | undefined
+  const lend = async (server: ChildProcess, settings: OwnSettings) => {
+    try {
+      database ??= ownDatabase(project, settings, log, stop.ask)
+      server.send((await database).address, () => {}) // it may have ended meanwhile
+    } catch (error) {
+      database = undefined
+      log.error(error instanceof BootError ? error.message : error)
+      dismiss(server)
+    }
+  }
 
-  const located = await ownDatabase(project, config, log, stop.ask)
   try {
-    const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url))
-    const child = spawn(process.execPath, ["--watch", "--watch-preserve-output", main, "dev-server"], {
-      cwd: project.folder,
-      stdio: "inherit",
-      env: { ...process.env, [addressVariable]: JSON.stringify(located.address) },
-    })
-    const ended = once(child, "exit")
-    await Promise.race([stop.asked, ended])
-    child.kill("SIGTERM")
-    await ended
+    for (;;) {
+      // Watched from before the server reads its files.
+      using change = new NextChange(watchedOf(project))
+      const server = fork(process.argv[1]!, ["dev-server"], { cwd: project.folder })
+      server.on("message", (settings: OwnSettings) => lend(server, settings))
+      const ended = once(server, "exit")
+      const next = Promise.race([change.file, stop.asked])
+      await Promise.race([next, ended])
+      if (hasEnded(server)) log.warn("The server has ended. It starts again at the next change.")
+
+      const file = await next
+      if (file) log.info(`${relative(project.folder, file)} changed: starting again.`)
+      dismiss(server)
+      const limit = setTimeout(() => server.kill("SIGKILL"), patienceMs)
+      await ended
+      clearTimeout(limit)
+      if (!file) break
+    }
   } finally {
-    await located.stop()
+    await (await database)?.stop()
   }
 }
 
-/** The child of {@link dev}: the server itself, begun anew at each change. */
+/** Asks the server to end. */
+function dismiss(server: ChildProcess): void {
+  if (server.connected) server.disconnect()
+}
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
+
+/** The application and its settings; in the kit's own repository the kit too. */
+function watchedOf({ folder, main }: Project): Watched {
+  const inFolder = (...names: string[]) => names.map((name) => join(folder, name))
+  const kit = import.meta.filename.endsWith(".ts") ? [dirname(import.meta.dirname)] : []
+  return { trees: [dirname(main), ...kit], files: inFolder("config.json", ".env"), except: inFolder("data", "logs") }
+}
+
+/** The child of {@link dev}: the server itself. It ends when the parent closes the channel between them, or dies. */
 export async function devServer(): Promise<void> {
   const project = findProject()
   const app = await loadApp(project)
@@ -46,11 +79,22 @@ export async function devServer(): Promise<void> {
   await using opened = serverLog(project, app, config)
   const { log } = opened
   const stop = stopOnSignal(log)
-  const address = JSON.parse(process.env[addressVariable] ?? "null") as DatabaseAddress
+  process.once("disconnect", stop.ask)
+  if (!process.connected) return
 
+  const { url, pool_size } = config.database
+  const address = url ? { url } : await Promise.race([borrowDatabase({ pool_size }), stop.asked])
+  if (!address) return
   await prepareDatabase(address, { app, config, log, apply: true })
   const running = await serve(address, { project, app, config, log, mode: "development" })
   log.info(`Development at ${running.url}. Try: ${sampleCurl(running, app)}`)
   await stop.asked
   await running.stop()
+}
+
+/** The embedded database, which the parent keeps. */
+async function borrowDatabase(settings: OwnSettings): Promise<DatabaseAddress> {
+  process.send!(settings)
+  const [address] = await once(process, "message")
+  return address
 }

@@ -7,46 +7,32 @@ import { isPending, type Ledger, ledgersOf, migrateDown, migrateUp, migrationSta
 import { type Arguments, withDatabase } from "./command.ts"
 import { findProject, loadApp } from "./project.ts"
 
-export const migrateUsage = `trestle migrate up            applies the pending migrations
-trestle migrate down          takes back the newest of the application's (--kit: of the kit's)
-trestle migrate status        says which were applied, and when
-trestle migrate new NAME      makes a file for the next one`
-
-export async function migrate({ words: [action, name], flags }: Arguments): Promise<void> {
-  switch (action) {
-    case "up":
-      return withLedgers(async (db, ledgers) => {
-        const done = await migrateUp(db, ledgers)
-        print(done.length ? `Applied: ${done.join(", ")}` : "Nothing is pending.")
-      })
-    case "down":
-      return withLedgers(async (db, ledgers) => {
-        const wanted = flags.kit ? "kit" : "app"
-        const taken = await migrateDown(db, ledgers.find((ledger) => ledger.name === wanted)!)
-        print(taken ? `Took back: ${taken}` : "There is nothing to take back.")
-      })
-    case "status":
-      return withLedgers(async (db, ledgers) => {
-        for (const state of await migrationStates(db, ledgers)) {
-          const when = isPending(state) ? "pending" : `applied ${state.applied}`
-          print(
-            `${state.ledger.padEnd(4)} ${state.name.padEnd(30)} ${when}${state.known ? "" : " (not in this version)"}`,
-          )
-        }
-      })
-    case "new":
-      return create(name)
-    default:
-      throw new BootError(`Say what to do:\n${migrateUsage}`)
-  }
+export function up(): Promise<void> {
+  return withLedgers(async (db, ledgers) => {
+    const done = await migrateUp(db, ledgers)
+    print(done.length ? `Applied: ${done.join(", ")}` : "Nothing is pending.")
+  })
 }
 
-function withLedgers(work: (db: Db, ledgers: Ledger[]) => Promise<void>): Promise<void> {
-  return withDatabase("migrate", async ({ db, app }) => work(db, await ledgersOf(app.folder)))
+export function down({ flags }: Arguments): Promise<void> {
+  return withLedgers(async (db, ledgers) => {
+    const wanted = flags.kit ? "kit" : "app"
+    const taken = await migrateDown(db, ledgers.find((ledger) => ledger.name === wanted)!)
+    print(taken ? `Took back: ${taken}` : "There is nothing to take back.")
+  })
 }
 
-async function create(name: string | undefined): Promise<void> {
-  if (!name || !/^[a-z][a-z0-9_-]*$/.test(name)) {
+export function status(): Promise<void> {
+  return withLedgers(async (db, ledgers) => {
+    for (const state of await migrationStates(db, ledgers)) {
+      const when = isPending(state) ? "pending" : `applied ${state.applied}`
+      print(`${state.ledger.padEnd(4)} ${state.name.padEnd(30)} ${when}${state.known ? "" : " (not in this version)"}`)
+    }
+  })
+}
+
+export async function create({ words: [name = ""] }: Arguments): Promise<void> {
+  if (!/^[a-z][a-z0-9_-]*$/.test(name)) {
     throw new BootError(
       "Give the migration a name of lower-case letters, digits and underscores: trestle migrate new actors",
     )
@@ -60,16 +46,23 @@ async function create(name: string | undefined): Promise<void> {
   print(relative(process.cwd(), file))
 }
 
+function withLedgers(work: (db: Db, ledgers: Ledger[]) => Promise<void>): Promise<void> {
+  return withDatabase("migrate", async ({ db, app }) => work(db, await ledgersOf(app.folder)))
+}
+
+/** It fails until it is written: one that did nothing would count as applied, and never run again. */
 const template = `import { type Db, sql } from "trestle"
 
 export async function up(db: Db) {
   await sql\`
     \`.execute(db)
+  throw new Error("Write this migration first, then remove this line.")
 }
 
 export async function down(db: Db) {
   await sql\`
     \`.execute(db)
+  throw new Error("Write the way back first, then remove this line.")
 }
 `
 

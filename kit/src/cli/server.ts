@@ -117,24 +117,21 @@ export interface Stop {
   ask(): void
 }
 
-/** Listens for SIGINT and SIGTERM: the first one asks, a second one ends the process at once. */
+/** One wish often comes twice: to the whole group of processes, and passed on by npm or the launcher. */
+const sameWishMs = 500
+
+/** Listens for SIGINT, SIGTERM and SIGHUP: the first one asks, a later one ends the process at once. */
 export function stopOnSignal(log: Log): Stop {
-  let isAsked = false
-  let settle = () => {}
-  const asked = new Promise<void>((resolve) => {
-    settle = resolve
-  })
-  const ask = () => {
-    isAsked = true
-    settle()
-  }
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+  let first: number | undefined
   const onSignal = (signal: string) => {
-    if (isAsked) process.exit(1)
-    log.info(`Stopping (${signal}); a second time stops at once.`)
-    ask()
+    if (first === undefined) {
+      first = performance.now()
+      log.info(`Stopping (${signal}); a second time stops at once.`)
+      ask()
+    } else if (performance.now() - first > sameWishMs) process.exit(1)
   }
-  process.on("SIGINT", onSignal)
-  process.on("SIGTERM", onSignal)
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, onSignal)
   return { asked, ask }
 }
 

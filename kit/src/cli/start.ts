@@ -17,7 +17,7 @@ export async function start(): Promise<void> {
   const { log } = opened
   const stop = stopOnSignal(log)
 
-  const located = await ownDatabase(project, config, log, stop.ask)
+  const located = await ownDatabase(project, config.database, log, stop.ask)
   lap("database")
   try {
     // On the embedded database nobody else could; on a shared one, when to migrate is its owner's decision.
@@ -26,6 +26,7 @@ export async function start(): Promise<void> {
     const running = await serve(located.address, { project, app, config, log, mode: "production" })
     lap("listening")
     log.debug(`Since the process began: ${laps.join(", ")}`)
+    opened.flush()
     process.stdout.write(
       `\n  ${app.name ?? "The server"} is at ${running.url}\n` +
         `  Its data is in ${located.embedded?.location ?? "the database of DATABASE_URL"}\n` +

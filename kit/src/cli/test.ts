@@ -1,4 +1,7 @@
-/** `trestle test [FILES]`: Node's test runner, with one PostgreSQL for all tests. Folders stand for their `*.test.ts`. */
+/**
+ * `trestle test [FILES]`: Node's test runner, with one PostgreSQL for all tests. Folders stand for their `*.test.ts`; flags are
+ * those of Node.
+ */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { statSync } from "node:fs"
@@ -8,25 +11,24 @@ import { openTestServer, testServerVariable } from "../db/test-database.ts"
 import type { Arguments } from "./command.ts"
 import { findProject } from "./project.ts"
 
+/** Of two flags of one name Node takes the later, the caller's. A test that hangs fails after these milliseconds. */
+const defaults = [`--test-concurrency=${availableParallelism()}`, "--test-timeout=120000"]
+
 export async function test({ words }: Arguments): Promise<void> {
   const { folder } = findProject()
   const wanted = words.some((word) => !word.startsWith("-")) ? words : [...words, "test"]
   const server = await openTestServer()
   try {
-    const runner = spawn(
-      process.execPath,
-      ["--test", `--test-concurrency=${availableParallelism()}`, ...wanted.map(filesOf)],
-      {
-        cwd: folder,
-        stdio: "inherit",
-        env: {
-          ...process.env,
-          [testServerVariable]: JSON.stringify(server.address),
-          // Each test file is a process: they share what was compiled.
-          NODE_COMPILE_CACHE: getCompileCacheDir() ?? "",
-        },
+    const runner = spawn(process.execPath, ["--test", ...defaults, ...wanted.map(filesOf)], {
+      cwd: folder,
+      stdio: "inherit",
+      env: {
+        ...process.env,
+        [testServerVariable]: JSON.stringify(server.address),
+        // Each test file is a process: they share what was compiled.
+        NODE_COMPILE_CACHE: getCompileCacheDir() ?? "",
       },
-    )
+    })
     // A terminal sends Ctrl-C to the runner too; this process only has to outlive it.
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runner.kill(signal))
     const [code] = (await once(runner, "exit")) as [number | null]

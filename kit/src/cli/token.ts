@@ -6,47 +6,33 @@ import type { Db } from "../db/database.ts"
 import { isPending, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
 import { type Arguments, type CommandContext, withDatabase } from "./command.ts"
 
-export const tokenUsage = `trestle token new             makes an API key and prints its token, once
-  --name NAME                 what it is for (default: "token")
-  --role ROLE                 what it may do (default: editor)
-  --expires WHEN              "90 days", or a date such as 2027-06-30 (default: never)
-trestle token list            says which there are, and when they were last used
-trestle token revoke ID       ends one, by its id or name`
+export async function create({ flags }: Arguments): Promise<void> {
+  const { name = "token", role = "editor", expires } = flags as Record<string, string | undefined>
+  const until = expires ? readExpiry(expires) : undefined
+  await withKeys(async (db) => {
+    const { key, token } = await createApiKey(db, { name, role, expires: until })
+    print(token)
+    note(
+      `This is ${key.name}, with the role ${key.role}${key.expires ? `, until ${key.expires}` : ""}. It is shown only now.`,
+    )
+    note(`Send it in the header X-API-Key.`)
+  })
+}
 
-export async function token({ words: [action, which], flags }: Arguments): Promise<void> {
-  switch (action) {
-    case "new":
-      return withKeys(async (db) => {
-        const { name = "token", role = "editor", expires } = flags as Record<string, string | undefined>
-        const { key, token } = await createApiKey(db, {
-          name,
-          role,
-          expires: expires ? readExpiry(expires) : undefined,
-        })
-        print(token)
-        note(
-          `This is ${key.name}, with the role ${key.role}${key.expires ? `, until ${key.expires}` : ""}. It is shown only now.`,
-        )
-        note(`Send it in the header X-API-Key.`)
-      })
-    case "list":
-      return withKeys(async (db) => {
-        for (const key of await listApiKeys(db)) {
-          const state = key.revoked ? `revoked ${key.revoked}` : key.expires ? `until ${key.expires}` : "in force"
-          print(
-            `${key.id}  ${key.role.padEnd(9)}  ${key.name.padEnd(20)}  ${state}  last used ${key.last_used ?? "never"}`,
-          )
-        }
-      })
-    case "revoke":
-      if (!which) throw new BootError(`Say which key to revoke, by its id or name.\n${tokenUsage}`)
-      return withKeys(async (db) => {
-        const key = await revokeApiKey(db, which)
-        print(`Revoked ${key.name} (${key.id}).`)
-      })
-    default:
-      throw new BootError(`Say what to do:\n${tokenUsage}`)
-  }
+export function list(): Promise<void> {
+  return withKeys(async (db) => {
+    for (const key of await listApiKeys(db)) {
+      const state = key.revoked ? `revoked ${key.revoked}` : key.expires ? `until ${key.expires}` : "in force"
+      print(`${key.id}  ${key.role.padEnd(9)}  ${key.name.padEnd(20)}  ${state}  last used ${key.last_used ?? "never"}`)
+    }
+  })
+}
+
+export function revoke({ words: [which = ""] }: Arguments): Promise<void> {
+  return withKeys(async (db) => {
+    const key = await revokeApiKey(db, which)
+    print(`Revoked ${key.name} (${key.id}).`)
+  })
 }
 
 /** Keys need their table: on a database that was never started the migrations come first. */

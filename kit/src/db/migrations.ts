@@ -180,7 +180,8 @@ export async function migrateDown(db: Db, ledger: Ledger): Promise<string | unde
     if (name === undefined) return undefined
     if (!ledger.names.includes(name)) {
       throw new BootError(
-        `The migration ${name} is not in this version of the code. Take it back with the one that has it.`,
+        `The migration that was applied last, ${name}, is not in this version of the code, so how to take it back is not ` +
+          `known. Restore its file from version control, or take it back with the version that has it.`,
       )
     }
     const migration = await ledger.load(name)

@@ -119,7 +119,8 @@ export async function postmasterOf(folder: string): Promise<number | undefined> 
   return undefined
 }
 
-async function killDatabase(folder: string): Promise<void> {
+/** Ends the database of a test that failed before it was stopped. */
+export async function killDatabase(folder: string): Promise<void> {
   const pid = await postmasterOf(folder)
   if (pid) {
     process.kill(pid, "SIGQUIT")

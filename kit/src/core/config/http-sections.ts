@@ -179,6 +179,7 @@ export const tls = Type.Object(
     key: Type.String({
       default: "data/tls/key.pem",
       minLength: 1,
+      secret: false, // where it lies, not what is in it
       description: "Its private key, in PEM, readable by the server's user only.",
     }),
   },

@@ -15,6 +15,8 @@ import { Syslog } from "./syslog.ts"
 /** A log with a lifetime. */
 export interface OpenLog extends AsyncDisposable {
   log: Log
+  /** Writes the lines that wait for more, as before something else is printed. */
+  flush(): void
   /** Writes all that is still to be written. Lines that come later are written one by one. */
   close(): Promise<void>
 }
@@ -59,7 +61,8 @@ export function openLog(settings: Config["logging"], { folder, name = "trestle" 
     process.off("exit", finish)
   }
   process.on("exit", finish)
-  return { log: new Log(settings.level, "server", write, style), close, [Symbol.asyncDispose]: close }
+  const log = new Log(settings.level, "server", write, style)
+  return { log, flush: () => batch.flush(), close, [Symbol.asyncDispose]: close }
 }
 
 const ignore = () => {}

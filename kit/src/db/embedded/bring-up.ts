@@ -68,7 +68,7 @@ async function adopt(data: string, options: BringUpOptions): Promise<Postmaster 
       return { pid: ready.pid, data, socketFolder: ready.socketFolder, port: ready.port }
     }
     await untilGone({ pid: file.pid, data }, orphansLimitMs)
-  }
+  } else options.log("info", "The database was killed, and recovers now: nothing that was committed is lost.")
   // The file outlived its server. PostgreSQL would clear it away by itself, unless the process id now is that of another
   // process of the same user: then it refuses to start. Nobody else can have written a newer one: we hold the start lock.
   await rm(join(data, "postmaster.pid"), { force: true })

@@ -74,7 +74,7 @@ async function attempt(place: Place, options: EnterOptions): Promise<Outcome> {
       // Somebody started it elsewhere while we were away, and all our pools know the old place.
       await bringDown(place, running, options.log)
       return { running, failure: new Error("it listens in another folder than before") }
-    }
+    } else if (running.adopted) options.log("info", `Took over the running database (process ${running.pid}).`)
     return { running, session, isOwner: !holder }
   } catch (failure) {
     if (session) await closeSession(session)

@@ -1,0 +1,75 @@
+/** Finds the command that is called, and reads what follows it; a message about a mistake ends with the usage. */
+import { type ParseArgsConfig, parseArgs } from "node:util"
+import { BootError } from "../core/errors.ts"
+import { didYouMean } from "../core/suggest.ts"
+import type { Arguments } from "./command.ts"
+import { type Command, commands } from "./commands.ts"
+
+const shown = Object.entries(commands).filter(([, { does }]) => does !== undefined)
+
+/** The usage of the command that the words name, or of all that begin with the first of them, or of every one. */
+export function usage([first = "", second = ""]: string[] = []): string {
+  const begins = (phrase: string) => shown.filter(([name]) => `${name} `.startsWith(`${phrase} `))
+  const found = [begins(`${first} ${second}`), begins(first)].find((those) => those.length > 0)
+  if (found) return found.map(usageOf).join("\n")
+  return [...shown.map(usageOf), line("trestle node ARGS", "runs the Node that Trestle runs on")].join("\n")
+}
+
+function usageOf([name, { does = "", word, rest, flags = {} }]: [string, Command]): string {
+  const call = ["trestle", name, word, rest].filter(Boolean).join(" ")
+  return [line(call, does), ...Object.entries(flags).map(([flag, does]) => line(`  --${flag}`, does))].join("\n")
+}
+
+const line = (call: string, does: string) => `${call.padEnd(30)}${does}`
+
+/** The command of a command line: one word, `start`, or two, `token new`. */
+export function findCommand([first = "", second = ""]: string[]): string {
+  const found = [first, `${first} ${second}`].find((name) => Object.hasOwn(commands, name))
+  if (found) return found
+  const phrases = shown.map(([name]) => name.split(" "))
+  const actions = phrases.filter(([word]) => word === first).map(([, action = ""]) => action)
+  if (actions.length === 0) {
+    const names = phrases.map(([word = ""]) => word)
+    throw new BootError(`There is no command "${first}".${didYouMean(first, names)}\n${usage()}`)
+  }
+  if (second === "" || second.startsWith("-")) throw new BootError(`Say what to do:\n${usage([first])}`)
+  throw new BootError(`There is no "${first} ${second}".${didYouMean(second, actions)}\n${usage([first])}`)
+}
+
+/** @throws BootError for a flag or a word that the command does not take, and for one that it lacks */
+export function readArguments(name: string, args: string[]): Arguments {
+  const { word, rest, flags = {} } = commands[name]!
+  if (rest !== undefined) return { words: args, flags: {} }
+  const refuse = (mistake: string) => new BootError(`${mistake}\n${usage(name.split(" "))}`)
+
+  const known = Object.keys(flags).map((flag) => flag.split(" ") as [name: string, value?: string])
+  const options: NonNullable<ParseArgsConfig["options"]> = {}
+  for (const [flag, value] of known) options[flag] = { type: value ? "string" : "boolean" }
+  const { tokens, positionals: words } = parseArgs({
+    args,
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
+  const given: Arguments["flags"] = {}
+  for (const token of tokens) {
+    if (token.kind !== "option") continue
+    const { rawName, value, inlineValue } = token
+    const found = known.find(([flag]) => `--${flag}` === rawName)
+    if (!found) {
+      const names = known.map(([flag]) => `--${flag}`)
+      throw refuse(`There is no ${rawName}.${didYouMean(rawName, names)}`)
+    }
+    const [flag, wanted] = found
+    if (!wanted && inlineValue) throw refuse(`${rawName} takes no value.`)
+    if (wanted && (!value || (value.startsWith("-") && !inlineValue))) {
+      throw refuse(`${wanted} is missing after ${rawName}.`)
+    }
+    given[flag] = value ?? true
+  }
+  const extra = words[word ? 1 : 0]
+  if (extra !== undefined) throw refuse(`"${extra}" is one word too many.`)
+  if (word && words.length === 0) throw refuse(`${word} is missing.`)
+  return { words, flags: given }
+}

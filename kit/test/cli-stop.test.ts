@@ -1,0 +1,74 @@
+/** How a server ends: whoever asks it to, requests are answered first, the exit code is 0, and nothing is left running. */
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { ledgersOf } from "../src/db/migrations.ts"
+import { createTestDatabase } from "../src/db/test-database.ts"
+import { makeProject, urlOf } from "./project.ts"
+
+/** Its one request is answered when the test says so. */
+const application = `import { once } from "node:events"
+import { type Api, defineApp, Type } from "trestle"
+
+const routes = (api: Api) => {
+  /** Waits. */
+  api.get("/", { role: "visitor", schema: { response: { 200: Type.Any() } } }, async () => {
+    console.log("asked")
+    await once(process, "SIGUSR2")
+    return "answered"
+  })
+}
+export default defineApp({ name: "waits", routes: { wait: routes }, folder: import.meta.dirname })
+`
+
+test("the same wish twice, as a group gets it and a launcher passes it on, cuts no request", async (t) => {
+  const { address, drop } = await createTestDatabase(await ledgersOf("/nonexistent"))
+  t.after(drop)
+  const project = await makeProject(t, { "app/app.ts": application })
+  const server = project.start(["start"], { DATABASE_URL: urlOf(address) })
+  const [, url] = await server.says(/is at (http\S+)\n/)
+  const answer = fetch(`${url}/api/wait`).then((response) => response.text())
+  await server.says(/asked/)
+  // Two of one kind could become one before they are seen.
+  server.kill("SIGTERM")
+  server.kill("SIGINT")
+  await server.says(/Stopping \(SIG(TERM|INT)\)/)
+  server.kill("SIGUSR2")
+  assert.equal(await answer, "answered")
+  assert.equal((await server.ended).code, 0)
+})
+
+test("on SIGHUP, as when its terminal is closed, a server stops with its database", async (t) => {
+  const project = await makeProject(t)
+  const server = project.start(["start"])
+  await server.says(/is at http/)
+  assert.ok(await project.postmaster())
+  server.kill("SIGHUP", "group")
+  const { code, stdout } = await server.ended
+  assert.equal(code, 0, stdout)
+  assert.equal(await project.postmaster(), undefined)
+})
+
+for (const script of ["start", "dev"]) {
+  test(`SIGTERM to npm run ${script} ends all that it started, with exit code 0`, async (t) => {
+    const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"))
+    const project = await makeProject(t, {
+      "package.json": JSON.stringify({ type: "module", main: "app/app.ts", scripts }),
+    })
+    const npm = project.start(["run", script], {}, ["npm"])
+    await npm.says(/ at http/)
+    npm.kill("SIGTERM")
+    const { code, stdout, stderr } = await npm.ended // it ends when nobody holds its output any more
+    assert.equal(code, 0, stdout + stderr)
+    assert.equal(await project.postmaster(), undefined)
+  })
+}
+
+test("the start prints the log of what came before, then where the server is", async (t) => {
+  const project = await makeProject(t, { "app/migrations/001_a.ts": "export const up = async () => {}" })
+  const server = project.start(["start"])
+  await server.says(/Migrated: 001-api-keys, 001_a\n[\s\S]* sample is at http/)
+  server.kill("SIGTERM")
+  assert.equal((await server.ended).code, 0)
+})
