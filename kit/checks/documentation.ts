@@ -2,7 +2,7 @@
 // checked in snippets.ts.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, posix } from "node:path"
-import { readPage } from "./markdown.ts"
+import { type Block, readPage } from "./markdown.ts"
 import { type Findings, ignoredNames, projectFiles, root, topLevelNames } from "./project.ts"
 import { quotedBlockProblems, snippetProblems } from "./snippets.ts"
 
@@ -55,7 +55,7 @@ export function findInPages(pages: Map<string, string>, project: Project): strin
     for (const block of page.blocks) {
       const isPlain = block.language === "" || block.language === "text"
       if (path === "README.md" && isPlain && /\btree\b|what is where/i.test(block.heading)) {
-        problems.push(...treeProblems(block.text, project).map((problem) => `${path}:${block.line}: ${problem}`))
+        problems.push(...treeProblems(block, project).map(({ line, problem }) => `${path}:${line}: ${problem}`))
       }
       if (block.language === "sh") {
         problems.push(...commandProblems(block.text, project).map((problem) => `${path}:${block.line}: ${problem}`))
@@ -89,11 +89,12 @@ const selfEvident = ["README.md", ".gitignore"]
  * The tree is written as one name per line, children indented; more names may follow in a line, and what follows two
  * spaces is prose, in which a name may stand too: beside its line, below it or at the root.
  */
-function treeProblems(text: string, project: Project): string[] {
-  const problems: string[] = []
+function treeProblems({ text, line: start }: Block, project: Project): { line: number; problem: string }[] {
+  const problems: { line: number; problem: string }[] = []
   const named = new Set<string>()
   const trail: { indent: number; folder: string }[] = []
-  for (const line of text.split("\n")) {
+  for (const [number, line] of text.split("\n").entries()) {
+    const say = (problem: string) => problems.push({ line: start + number, problem })
     const indent = /^[\s│├└─|]*/.exec(line)![0].length
     const [first, ...others] = line
       .slice(indent)
@@ -108,16 +109,15 @@ function treeProblems(text: string, project: Project): string[] {
     const places = (name: string) =>
       [posix.join(folder, name), posix.join(path, name), name].map((it) => it.replace(/\/$/, ""))
     if (!known(path) && !project.ignored.includes(posix.basename(path)))
-      problems.push(`the tree names ${path}, which is not there`)
+      say(`the tree names ${path}, which is not there`)
     if (indent === 0) named.add(path.split("/")[0]!)
     for (const other of others) {
       if (indent === 0) named.add(other.replace(/\/$/, ""))
-      if (looksLikePath(other) && !places(other).some(known))
-        problems.push(`the tree names ${other}, which is not there`)
+      if (looksLikePath(other) && !places(other).some(known)) say(`the tree names ${other}, which is not there`)
     }
   }
   const missing = project.topLevel.filter((name) => !named.has(name) && !selfEvident.includes(name))
-  return [...problems, ...missing.map((name) => `the tree does not name ${name}`)]
+  return [...problems, ...missing.map((name) => ({ line: start, problem: `the tree does not name ${name}` }))]
 }
 
 /** The line's first word is a name unless it only goes on with the prose of the line above it. */

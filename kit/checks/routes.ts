@@ -6,6 +6,7 @@ import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { openDatabase } from "../src/db/database.ts"
 import { createServer } from "../src/server.ts"
+import { openStore } from "../src/store/store.ts"
 import type { Findings } from "./project.ts"
 
 /** What a route says of itself. */
@@ -52,9 +53,11 @@ export async function routesOf(app: App): Promise<ListedRoute[]> {
     logSql: false as const,
   }
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, settings, log)
-  const options = { app: defineApp({ ...app, routes: Object.fromEntries(routes) }), config, database, log }
+  const kv = openStore({ database, log })
+  const options = { app: defineApp({ ...app, routes: Object.fromEntries(routes) }), config, database, kv, log }
   const server = await createServer({ ...options, mode: "test" })
   await server.close()
+  kv.close()
   await database.close()
   return found
 }

@@ -154,10 +154,10 @@ test("links and anchors that lead nowhere are refused", () => {
 
 test("the tree names what is there, and everything at the top", () => {
   assert.deepEqual(documentation(soundTreeBlock.replace("  app.ts ", "  main.ts")), [
-    "README.md:3: the tree names app/main.ts, which is not there",
+    "README.md:5: the tree names app/main.ts, which is not there",
   ])
   assert.deepEqual(documentation(soundTreeBlock.replace("routes.ts and", "schema.ts and")), [
-    "README.md:3: the tree names schema.ts, which is not there",
+    "README.md:6: the tree names schema.ts, which is not there",
   ])
   assert.deepEqual(documentation(soundTreeBlock.replace("LICENSE  ", "")), [
     "README.md:3: the tree does not name LICENSE",

@@ -84,6 +84,13 @@ test("a mistake is printed and waits for its mending, also at the start", async 
   await dev.says(/The server has ended/)
   await project.write("config.json", "{}")
   assert.equal(await answer(dev), "mended")
+
+  // A mistake that is found after the database was lent.
+  await project.write("app/migrations/001_a.ts", "export const up = async () => { throw new Error('not yet') }")
+  await dev.says(/001_a\.ts failed.*not yet/)
+  await dev.says(/The server has ended/)
+  await project.write("app/migrations/001_a.ts", "export const up = async () => {}")
+  assert.equal(await answer(dev), "mended")
 })
 
 test("the embedded database runs on while the server starts again, and ends with trestle dev", async (t) => {

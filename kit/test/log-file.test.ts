@@ -25,8 +25,12 @@ function open(t: TestContext, { size = 1_000_000, backups = 5, path = join(scrat
   const complaints: string[] = []
   const sayLost = (count: number) => Buffer.from(`${count} lost\n`)
   const file = new LogFile({ path, size, backups, sayLost, complain: (message) => void complaints.push(message) })
-  t.after(() => file.close())
   const folder = dirname(path)
+  // Closing writes what was kept, and would make the folder again.
+  t.after(async () => {
+    await file.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
   return {
     file,
     path,

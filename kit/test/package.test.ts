@@ -62,8 +62,14 @@ test(sentence, { timeout: limits.allMs }, async (t) => {
   await assert.rejects(compile(), { stdout: /^app\/mistake\.ts\(2,.*no_such_table/ })
 })
 
-/** Without what the outer npm and test runner tell their children: this is another project, with a runner of its own. */
+/**
+ * Without what the outer npm and test runner tell their children, since this is another project with a runner of its own; but
+ * with what says how to reach the registry, and where npm's own settings are.
+ */
 function plainEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_TEST_|INIT_CWD$)/i.test(name))
+  const reach =
+    /^npm_config_(registry|(https?_)?proxy|no_?proxy|ca|cafile|cert|key|strict_ssl|cache|(user|global)config)$/i
+  const isOuter = (name: string) => /^(npm_|NODE_TEST_|INIT_CWD$)/i.test(name) && !reach.test(name)
+  const entries = Object.entries(process.env).filter(([name]) => !isOuter(name))
   return Object.fromEntries(entries)
 }

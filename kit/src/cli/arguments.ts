@@ -12,11 +12,16 @@ export function usage([first = "", second = ""]: string[] = []): string {
   const begins = (phrase: string) => shown.filter(([name]) => `${name} `.startsWith(`${phrase} `))
   const found = [begins(`${first} ${second}`), begins(first)].find((those) => those.length > 0)
   if (found) return found.map(usageOf).join("\n")
-  return [...shown.map(usageOf), line("trestle node ARGS", "runs the Node that Trestle runs on")].join("\n")
+  const others = [
+    line("trestle node ARGS", "runs the Node that Trestle runs on"),
+    line("trestle help [COMMAND]", "says this, or what one command takes"),
+    line("trestle --version", "says which version this is"),
+  ]
+  return [...shown.map(usageOf), ...others].join("\n")
 }
 
-function usageOf([name, { does = "", word, rest, flags = {} }]: [string, Command]): string {
-  const call = ["trestle", name, word, rest].filter(Boolean).join(" ")
+function usageOf([name, { does = "", words, rest, flags = {} }]: [string, Command]): string {
+  const call = ["trestle", name, words, rest].filter(Boolean).join(" ")
   return [line(call, does), ...Object.entries(flags).map(([flag, does]) => line(`  --${flag}`, does))].join("\n")
 }
 
@@ -38,7 +43,7 @@ export function findCommand([first = "", second = ""]: string[]): string {
 
 /** @throws BootError for a flag or a word that the command does not take, and for one that it lacks */
 export function readArguments(name: string, args: string[]): Arguments {
-  const { word, rest, flags = {} } = commands[name]!
+  const { words: wordNames = "", rest, flags = {} } = commands[name]!
   if (rest !== undefined) return { words: args, flags: {} }
   const refuse = (mistake: string) => new BootError(`${mistake}\n${usage(name.split(" "))}`)
 
@@ -68,8 +73,10 @@ export function readArguments(name: string, args: string[]): Arguments {
     }
     given[flag] = value ?? true
   }
-  const extra = words[word ? 1 : 0]
+  const wantedWords = wordNames.split(" ").filter(Boolean)
+  const extra = words[wantedWords.length]
   if (extra !== undefined) throw refuse(`"${extra}" is one word too many.`)
-  if (word && words.length === 0) throw refuse(`${word} is missing.`)
+  const missing = wantedWords[words.length]
+  if (missing !== undefined) throw refuse(`${missing} is missing.`)
   return { words, flags: given }
 }

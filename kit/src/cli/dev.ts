@@ -67,8 +67,13 @@ const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !
 /** The application and its settings; in the kit's own repository the kit too. */
 function watchedOf({ folder, main }: Project): Watched {
   const inFolder = (...names: string[]) => names.map((name) => join(folder, name))
-  const kit = import.meta.filename.endsWith(".ts") ? [dirname(import.meta.dirname)] : []
-  return { trees: [dirname(main), ...kit], files: inFolder("config.json", ".env"), except: inFolder("data", "logs") }
+  const kit = dirname(import.meta.dirname)
+  const isOwn = kit.startsWith(join(folder, "kit"))
+  return {
+    trees: [dirname(main), ...(isOwn ? [kit] : [])],
+    files: inFolder("config.json", ".env"),
+    except: inFolder("data", "logs"),
+  }
 }
 
 /** The child of {@link dev}: the server itself. It ends when the parent closes the channel between them, or dies. */
@@ -83,18 +88,23 @@ export async function devServer(): Promise<void> {
   if (!process.connected) return
 
   const { url, pool_size } = config.database
-  const address = url ? { url } : await Promise.race([borrowDatabase({ pool_size }), stop.asked])
-  if (!address) return
-  await prepareDatabase(address, { app, config, log, apply: true })
-  const running = await serve(address, { project, app, config, log, mode: "development" })
-  log.info(`Development at ${running.url}. Try: ${sampleCurl(running, app)}`)
-  await stop.asked
-  await running.stop()
+  try {
+    const address = url ? { url } : await Promise.race([borrowDatabase({ pool_size }), stop.asked])
+    if (!address) return
+    await prepareDatabase(address, { app, config, log, apply: true })
+    const running = await serve(address, { project, app, config, log, mode: "development" })
+    log.info(`Development at ${running.url}. Try: ${sampleCurl(running, app)}`)
+    await stop.asked
+    await running.stop()
+  } finally {
+    // The channel would keep a process that has nothing else to do.
+    if (process.connected) process.disconnect()
+  }
 }
 
 /** The embedded database, which the parent keeps. */
 async function borrowDatabase(settings: OwnSettings): Promise<DatabaseAddress> {
-  process.send!(settings)
+  process.send!(settings, undefined, undefined, () => {}) // the parent may have closed the channel: `disconnect` tells
   const [address] = await once(process, "message")
   return address
 }

@@ -20,9 +20,11 @@ export async function start(): Promise<void> {
   const located = await ownDatabase(project, config.database, log, stop.ask)
   lap("database")
   try {
+    if (stop.isAsked()) return
     // On the embedded database nobody else could; on a shared one, when to migrate is its owner's decision.
     await prepareDatabase(located.address, { app, config, log, apply: located.embedded !== undefined })
     lap("migrations")
+    if (stop.isAsked()) return
     const running = await serve(located.address, { project, app, config, log, mode: "production" })
     lap("listening")
     log.debug(`Since the process began: ${laps.join(", ")}`)

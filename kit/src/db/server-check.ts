@@ -64,9 +64,18 @@ async function askRoom(pool: pg.Pool): Promise<Room> {
       from pg_roles, pg_database where rolname = session_user and datname = current_database()`)
     return rows[0]!
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause)
-    throw new BootError(`The database ${placeOf(pool)} cannot be used: ${why}. ${adviceFor(cause)}`, { cause })
+    throw cannotUse(pool, cause)
   }
+}
+
+/** Whether a server cannot be reached, or does not know the user or the database (PostgreSQL's classes 28 and 3D). */
+export const isRefused = (error: unknown): boolean =>
+  isUnreachable(error) || /^(28|3D)/.test((error as { code?: string }).code ?? "")
+
+/** What stops a command or a boot when the first query failed. */
+export function cannotUse(pool: pg.Pool, cause: unknown): BootError {
+  const why = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause)
+  return new BootError(`The database ${placeOf(pool)} cannot be used: ${why}. ${adviceFor(cause)}`, { cause })
 }
 
 /** Where the pool connects to, as pg has read it from all its sources, and never the password. */
