@@ -26,6 +26,19 @@ export function plainAddress(text: string): string | undefined {
 export const unmapped = (address: string): string =>
   address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
 
+/** What a client, its address in plain form, is counted as: of IPv6 the first 64 bits, since its owner can take any in them. */
+export function clientNetwork(address: string): string {
+  if (!address.includes(":")) return address
+  const [before = "", after] = address.split("::")
+  const groups = before === "" ? [] : before.split(":")
+  if (after !== undefined && groups.length < 4) {
+    const last = after === "" ? [] : after.split(":")
+    while (groups.length + last.length < 8) groups.push("0")
+    groups.push(...last)
+  }
+  return `${groups.slice(0, 4).join(":")}::/64`
+}
+
 /**
  * Checks an address or a network, and returns it as it came.
  * @throws TypeError whose message says what is expected

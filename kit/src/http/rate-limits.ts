@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import { BootError, HttpError } from "../core/errors.ts"
+import { clientNetwork } from "../core/networks.ts"
 import { parseRate, type Rate, rateExpected } from "../core/rate.ts"
 import { isAmbiguous } from "./client-address.ts"
 import { headersOf } from "./reply-headers.ts"
@@ -127,21 +128,8 @@ function readRate(text: string, name: string): Rate {
 
 /** Whom a request is counted for. */
 function clientOf(request: FastifyRequest): string {
-  const network = networkOf(request.ip)
+  const network = clientNetwork(request.ip)
   // What was sent through a proxy must not count for the proxy itself: its health checks would be refused, and it would
   // take the server for broken.
   return isAmbiguous(request) ? `behind ${network}` : network
-}
-
-/** An IPv6 network by its first 64 bits, since its owner can take any address in it. */
-function networkOf(address: string): string {
-  if (!address.includes(":")) return address
-  const [before = "", after] = address.split("::")
-  const groups = before === "" ? [] : before.split(":")
-  if (after !== undefined && groups.length < 4) {
-    const last = after === "" ? [] : after.split(":")
-    while (groups.length + last.length < 8) groups.push("0")
-    groups.push(...last)
-  }
-  return `${groups.slice(0, 4).join(":")}::/64`
 }
