@@ -1,10 +1,12 @@
 import { defineApp } from "trestle"
+import { counter } from "./apitest/counter.ts"
+import { truncate } from "./apitest/truncate.ts"
 import { movies } from "./movies/routes.ts"
 import { example } from "./pages/example.ts"
 
 /** The application: everything in it is named here. */
 export default defineApp({
   name: "movies",
-  routes: { movies, "/example": example },
+  routes: { movies, "/example": example, "/apitest": counter, "/apitest/dbtruncate": truncate },
   folder: import.meta.dirname,
 })

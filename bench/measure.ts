@@ -11,12 +11,16 @@ export interface Subject {
   stop(): void
 }
 
+pin(process, 1)
+
 export async function startSubject(name: string, file: string, env: Record<string, string>): Promise<Subject> {
   const child = fork(new URL(file, import.meta.url), {
     env: { ...process.env, ...env },
-    // What a server logs is part of its work, but not of our table.
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // What a server logs is part of its work, but not of our table: it goes to a pipe that somebody reads, as under systemd
+    // and Docker.
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
   })
+  child.stdout!.resume()
   const { port } = await ask<{ port: number }>(child)
   pin(child, 0)
   return {
@@ -31,7 +35,7 @@ export async function startSubject(name: string, file: string, env: Record<strin
 }
 
 /** Gives a process a core of its own, where the system can: servers have the first, whoever asks them the second. */
-function pin({ pid }: ChildProcess, core: number): void {
+function pin({ pid }: { pid?: number | undefined }, core: number): void {
   spawnSync("taskset", ["-acp", String(core), String(pid)])
 }
 
@@ -50,8 +54,8 @@ function ask<T>(child: ChildProcess, message?: object | string): Promise<T> {
 /** What is asked, and how often in a round. */
 export interface Workload {
   name: string
-  /** The bytes of one request, or several to send in turn. */
-  requests: string | string[]
+  /** The bytes of one request, or several to send in turn; or what makes them for a subject. */
+  requests: string | string[] | ((subject: Subject) => string)
   count: number
   /** The connections that are kept busy. Default 64. */
   connections?: number
@@ -75,7 +79,8 @@ export async function compare(subjects: Subject[], workload: Workload, rounds = 
     for (let round = 0; round <= rounds; round++) {
       for (const subject of subjects) {
         const count = round === 0 ? Math.ceil(workload.count / 4) : workload.count
-        const { requests, connections = 64 } = workload
+        const { connections = 64 } = workload
+        const requests = typeof workload.requests === "function" ? workload.requests(subject) : workload.requests
         const before = await subject.cpu()
         const task: Load = { port: subject.port, requests: [requests].flat(), connections, count }
         const statuses = await ask<Record<string, number>>(load, task)

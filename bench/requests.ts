@@ -4,8 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { hash } from "node:crypto"
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import pg from "pg"
 import app from "../app/app.ts"
@@ -25,13 +24,11 @@ const key = { "x-api-key": "bench" }
 
 export async function requests(): Promise<void> {
   installPeers()
-  const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
   const database = await createTestDatabase(await ledgersOf(app.folder))
   const id = await fill(database.address)
   const env = {
     BENCH_DATABASE: JSON.stringify(database.address),
     BENCH_SETTINGS: JSON.stringify(settings),
-    BENCH_LOG: join(folder, "plugins.log"),
   }
   const trestle = await startSubject("trestle", "./servers/trestle.ts", env)
   const BENCH_HEADERS = JSON.stringify(await headersOf(`http://127.0.0.1:${trestle.port}/api/health`))
@@ -63,11 +60,11 @@ export async function requests(): Promise<void> {
   } finally {
     for (const subject of [trestle, raw, plugins]) subject.stop()
     await database.drop()
-    rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function fill(address: Parameters<typeof connectionOptions>[0]): Promise<string> {
+/** 200 movies; returns the id of one. */
+export async function fill(address: Parameters<typeof connectionOptions>[0]): Promise<string> {
   const client = new pg.Client(connectionOptions(address))
   await client.connect()
   await client.query(`
@@ -79,13 +76,13 @@ async function fill(address: Parameters<typeof connectionOptions>[0]): Promise<s
 }
 
 /** What the floor has to send too; what Node adds by itself is left out. */
-async function headersOf(url: string): Promise<Record<string, string>> {
+export async function headersOf(url: string, headers: Record<string, string> = {}): Promise<Record<string, string>> {
   const own = new Set(["connection", "content-length", "date", "keep-alive"])
-  const { headers } = await fetch(url)
-  return Object.fromEntries([...headers].filter(([name]) => !own.has(name)))
+  const answer = await fetch(url, { headers })
+  return Object.fromEntries([...answer.headers].filter(([name]) => !own.has(name)))
 }
 
-function installPeers(): void {
+export function installPeers(): void {
   const cwd = join(import.meta.dirname, "peers")
   if (existsSync(join(cwd, "node_modules"))) return
   console.log("Installing what Trestle is measured against, into bench/peers …")

@@ -1,9 +1,11 @@
 /** `npm run bench [NAME]`: measures, prints, judges nothing. */
+import { login } from "./login.ts"
 import { requests } from "./requests.ts"
+import { sessions } from "./sessions.ts"
 import { start } from "./start.ts"
 import { statics } from "./static.ts"
 
-const benches: Record<string, () => Promise<void>> = { start, requests, static: statics }
+const benches: Record<string, () => Promise<void>> = { start, requests, sessions, login, static: statics }
 
 const wanted = process.argv.slice(2)
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {

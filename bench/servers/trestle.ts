@@ -2,12 +2,15 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import app from "../../app/app.ts"
 import { databaseSettings } from "../../kit/src/cli/database.ts"
 import { loadConfig } from "../../kit/src/core/config/index.ts"
 import { openLog } from "../../kit/src/core/log/open.ts"
 import { type DatabaseAddress, openDatabase } from "../../kit/src/db/database.ts"
 import { createServer } from "../../kit/src/server.ts"
+import { openStore } from "../../kit/src/store/store.ts"
+import { behindSession } from "./session-routes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
@@ -16,8 +19,17 @@ const address = JSON.parse(process.env.BENCH_DATABASE!) as DatabaseAddress
 const config = loadConfig({ folder: "/nonexistent", env: JSON.parse(process.env.BENCH_SETTINGS ?? "{}") })
 const { log } = openLog(config.logging, { folder })
 const database = openDatabase(address, databaseSettings(config), log)
-const server = await createServer({ app, config, mode: "production", database, log })
+const routes = { ...app.routes, "/bench": behindSession }
+const kv = openStore({ database, log })
+const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, kv, log })
 await server.listen({ host: "127.0.0.1", port: 0 })
 
-process.on("message", () => process.send?.(process.cpuUsage()))
+const delay = monitorEventLoopDelay({ resolution: 1 })
+delay.enable()
+process.on("message", (message) => {
+  // In milliseconds; the resolution is in what the histogram counts.
+  const delays = { p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 }
+  process.send?.({ ...process.cpuUsage(), delays })
+  if (message === "delays") delay.reset()
+})
 process.send?.({ port: (server.server.address() as { port: number }).port })

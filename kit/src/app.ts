@@ -8,26 +8,37 @@ import type { Static, TSchema } from "typebox"
 import type { Config } from "./core/config/index.ts"
 import type { AppConfig } from "./core/declared.ts"
 import { BootError } from "./core/errors.ts"
+import type { Mode } from "./core/mode.ts"
 import type { Role, User } from "./core/roles.ts"
 import type { Reply } from "./core/schema.ts"
+import type { RequestSession } from "./core/session.ts"
 import type { Db } from "./db/database.ts"
+import type { Kv } from "./store/kv.ts"
 
 declare module "fastify" {
   interface FastifyInstance {
     /** The database: Kysely with the tables of the application. */
     db: Db
+    /** The key-value store: counters, small values that expire, lists; shared by all processes. */
+    kv: Kv
     /** The settings, the application's own sections among them. */
     config: Config
+    /** What exists for development only asks it, and is there under `"development"` and `"test"`. */
+    mode: Mode
   }
   interface FastifyRequest {
     /** Who calls. Throws 401 for a visitor, so behind any role but `"visitor"` it is always there. */
     user: User
     /** Who calls, or null for a visitor. */
     caller: User | null
+    /** What the application keeps with a person's session. Throws 401 for a visitor, 400 for an API key. */
+    session: RequestSession
   }
   interface RouteShorthandOptions {
     /** The lowest role that may call. `"visitor"` is everyone. Every route names one, or the boot stops. */
     role?: Role
+    /** How long ago a person's login may be, as in `"10 minutes"`: beyond it 401, for an API key 403. */
+    fresh?: string
     /** The longest that the route may take, as in `"2 minutes"`; `workers.request_timeout` otherwise. */
     timeout?: string
     /** A limit of its own, as in `"5/minute"`, which counts apart from `rate_limit.limit`; false is none. */
@@ -50,7 +61,7 @@ interface SchemaTypes extends FastifyTypeProvider {
   serializer: this["schema"] extends TSchema ? Reply<Static<this["schema"]>> : unknown
 }
 
-/** What routes are registered on: Fastify, with `db` and `config`, and types that follow from the schemas. */
+/** What routes are registered on: Fastify, with `db`, `kv` and `config`, and types that follow from the schemas. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, SchemaTypes>
 
 /** Registers routes: an ordinary Fastify plugin. */

@@ -15,7 +15,7 @@ import { declaredStatuses } from "./http/replies.ts"
 /** Holds for the routes that are registered in this scope from now on. */
 export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings): void {
   api.addHook("onRoute", (route) => {
-    const { role, timeout } = route
+    const { role, timeout, fresh } = route
     const name = `The route ${route.method} ${route.url}`
     if (!role) throw new BootError(`${name} names no role. Write role: "visitor" if everyone may call it.`)
     if (!isRole(role)) {
@@ -31,7 +31,10 @@ export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings): 
     const doc = docComment()
     route.schema = { ...doc, ...route.schema }
     route.config = { ...route.config, role, ...(timeout && { timeoutMs: parseDuration(timeout) }) }
-    route.onRequest = [authorize(role, rules), ...[route.onRequest ?? []].flat()]
+    route.onRequest = [
+      authorize({ role, freshMs: fresh ? parseDuration(fresh) : undefined }, rules),
+      ...[route.onRequest ?? []].flat(),
+    ]
     route.onSend = [...[route.onSend ?? []].flat(), declaredStatuses(route), ...(route.etag ? [etag] : [])]
   })
 }

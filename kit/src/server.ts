@@ -2,13 +2,20 @@
 import { join } from "node:path"
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance } from "fastify"
 import { type Api, type App, pathOf } from "./app.ts"
-import { identifyTokens } from "./auth/api-keys.ts"
+import { accountRoutes } from "./auth/account-routes.ts"
 import { addCallers } from "./auth/authorize.ts"
 import { login } from "./auth/login.ts"
+import { meRoutes } from "./auth/me-routes.ts"
+import { type AuthOptions, openAuth } from "./auth/open-auth.ts"
+import { authPages } from "./auth/pages/auth-pages.ts"
+import { requestSessions } from "./auth/request-session.ts"
+import { hideAnswers } from "./auth/sign-in/hide-answers.ts"
+import { userRoutes } from "./auth/user-routes.ts"
 import { closeByDefault } from "./closed-by-default.ts"
 import type { Config } from "./core/config/index.ts"
 import { BootError } from "./core/errors.ts"
 import type { Log } from "./core/log.ts"
+import type { Mode } from "./core/mode.ts"
 import type { Database } from "./db/database.ts"
 import { forgetSources } from "./docs/doc-comments.ts"
 import { documentation } from "./docs/documentation.ts"
@@ -29,22 +36,32 @@ import { securityHeaders } from "./http/security-headers.ts"
 import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
 import type { Tls } from "./http/tls.ts"
 import { compileValidator } from "./http/validation.ts"
-
-/** `trestle start` is production, `trestle dev` development, `testApp` test: no variable turns one into another. */
-export type Mode = "production" | "development" | "test"
+import type { Store } from "./store/store.ts"
 
 export interface ServerOptions {
   app: App
   config: Config
   mode: Mode
   database: Database
+  kv: Store
+  /** Where sessions are kept, instead of in the database. */
+  redis?: AuthOptions["redis"]
   log: Log
   /** With a certificate the server speaks HTTPS only. */
   tls?: Tls | undefined
 }
 
 /** Makes the server of an application, ready to listen. It closes neither the database nor anything else it was given. */
-export async function createServer({ app, config, mode, database, log, tls }: ServerOptions): Promise<FastifyInstance> {
+export async function createServer({
+  app,
+  config,
+  mode,
+  database,
+  kv,
+  redis,
+  log,
+  tls,
+}: ServerOptions): Promise<FastifyInstance> {
   const nextId = requestIds()
   const refuse = refuseConnections(config.security, nextId, log)
   const server = Fastify({
@@ -67,7 +84,11 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
   })
   refuseTunnels(server, refuse)
   server.decorate("db", database.db)
+  server.decorate("kv", kv)
+  // A stop waits for requests, so requests should wait for nothing.
+  server.addHook("preClose", async () => kv.stopWaiting())
   server.decorate("config", config)
+  server.decorate("mode", mode)
   server.decorateReply("isProblem", false)
 
   server.setErrorHandler(answerError)
@@ -82,6 +103,7 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
   clientAddresses(server, config.server.trusted_proxies, log)
   securityHeaders(server, config.security)
   showRequestIds(server)
+  hideAnswers(server, config.sign_in)
   requestLog(server, config.logging, log, ends)
   guardRequests(server)
   cors(server, config.cors)
@@ -92,16 +114,19 @@ export async function createServer({ app, config, mode, database, log, tls }: Se
   addCallers(server)
   documentation(server, { app, config, mode })
 
-  const keys = config.api_keys
-  const identifyToken = keys.enabled
-    ? identifyTokens(database.db, { environmentHash: keys.environment_hash, environmentRole: keys.environment_role })
-    : undefined
-  const rules = { deniedStatus: config.roles.denied_status, identifyToken }
+  const { identify, accounts, close } = openAuth({ config, database, redis, log })
+  server.addHook("onClose", close)
+  requestSessions(server, accounts.sessions)
+  const rules = { deniedStatus: config.roles.denied_status, identify }
 
   await server.register(async (api) => {
     closeByDefault(api, rules)
     health(api as unknown as Api)
-    login(api as unknown as Api, keys.enabled)
+    login(api as unknown as Api, config.api_keys.enabled)
+    accountRoutes(api as unknown as Api, accounts)
+    meRoutes(api as unknown as Api, accounts)
+    userRoutes(api as unknown as Api, accounts)
+    await authPages(api as unknown as Api, { accounts, config, app: app.name, log: log.for("auth") })
   })
   for (const [key, routes] of Object.entries(app.routes)) {
     await server.register(

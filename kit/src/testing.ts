@@ -2,17 +2,23 @@
  * `trestle/testing`: an application under test, with a real server, a real PostgreSQL database of its own, and callers by
  * role. Works in any `node:test` file; `trestle test` only makes it faster, since all tests then share one PostgreSQL.
  */
+import { randomBytes } from "node:crypto"
 import type { TestContext } from "node:test"
 import type { FastifyInstance } from "fastify"
 import type { App } from "./app.ts"
+import { createAccount } from "./auth/accounts.ts"
 import { createApiKey } from "./auth/api-keys.ts"
+import { createPasswords } from "./auth/passwords.ts"
 import { type Config, loadConfig } from "./core/config/index.ts"
 import { Log } from "./core/log.ts"
 import type { Role } from "./core/roles.ts"
 import { type Db, openDatabase } from "./db/database.ts"
 import { ledgersOf } from "./db/migrations.ts"
+import { type OpenRedis, openRedis } from "./db/redis.ts"
 import { createTestDatabase } from "./db/test-database.ts"
 import { createServer } from "./server.ts"
+import type { Kv } from "./store/kv.ts"
+import { openStore, type Store } from "./store/store.ts"
 
 /** An answer, with its body read: JSON as a value, other text as a string, none as undefined. */
 export interface Answer {
@@ -33,6 +39,12 @@ export interface Caller {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
 }
 
+/** A person who is logged in. */
+export interface Person extends Caller {
+  email: string
+  password: string
+}
+
 /** An application under test. */
 export interface TestApp {
   /** Where it listens, as in `http://127.0.0.1:40123`. */
@@ -41,8 +53,12 @@ export interface TestApp {
   visitor: Caller
   /** Someone with this role; the same one each time, or another for each `name`. */
   as(role: Exclude<Role, "visitor">, name?: string): Caller
+  /** A person with an account of this role, logged in with the cookie of a session; another for each `name`. */
+  person(role: Exclude<Role, "visitor">, name?: string): Person
   /** Its database, to prepare and to look into. */
   db: Db
+  /** Its key-value store: in its database, or in the Redis of `REDIS_URL` under a prefix of its own. */
+  kv: Kv
   /** Fastify itself. */
   server: FastifyInstance
   config: Config
@@ -85,13 +101,20 @@ export async function testApp(
     },
     log,
   )
+  let redis: OpenRedis | undefined
+  let kv: Store | undefined
   let server: FastifyInstance | undefined
   t.after(async () => {
     await server?.close()
+    kv?.close()
+    if (redis) await removeKeys(redis)
+    await redis?.close()
     await database.close()
     await testDatabase.drop()
   })
-  server = await createServer({ app, config, mode, database, log })
+  if (config.redis.url) redis = await openRedis(config.redis.url, `test-${randomBytes(6).toString("hex")}:`, log)
+  kv = openStore({ database, redis, log })
+  server = await createServer({ app, config, mode, database, kv, redis, log })
   const url = await server.listen({ host: "127.0.0.1", port: 0 })
 
   const tokens = new Map<string, Promise<string>>()
@@ -104,7 +127,45 @@ export async function testApp(
       )
     return caller(url, async () => ({ "x-api-key": await tokens.get(key)! }))
   }
-  return { url, visitor: caller(url, async () => ({})), as, db: database.db, server, config, log: lines }
+  const cookies = new Map<string, Promise<string>>()
+  const person: TestApp["person"] = (role, name = role) => {
+    const credentials = { email: `${name}@example.com`.toLowerCase(), password: "Correct horse 7" }
+    const key = `${role} ${name}`
+    if (!cookies.has(key)) cookies.set(key, logIn(url, database.db, { role, name, ...credentials }))
+    return { ...caller(url, async () => ({ cookie: await cookies.get(key)! })), ...credentials }
+  }
+  const visitor = caller(url, async () => ({}))
+  return { url, visitor, as, person, db: database.db, kv, server, config, log: lines }
+}
+
+/** Makes an account and logs in to it; returns the cookies. */
+async function logIn(
+  url: string,
+  db: Db,
+  { email, password, role, name }: { email: string; password: string; role: string; name: string },
+): Promise<string> {
+  const passwords = createPasswords()
+  const hash = await passwords.hash(password)
+  passwords.close()
+  const names = { first_name: name, last_name: "Miller" }
+  if (!(await createAccount(db, { email, password: hash, role, ...names }))) {
+    throw new Error(`The name "${name}" is another person's in this test: give each role its own.`)
+  }
+  const answer = await caller(url, async () => ({})).post("/api/login", { email, password })
+  if (answer.status !== 200) throw new Error(`${email} cannot log in: ${answer.status} ${JSON.stringify(answer.body)}`)
+  return answer.headers
+    .getSetCookie()
+    .map((line) => line.split(";", 1)[0])
+    .join("; ")
+}
+
+/** Leaves nothing of a test behind, unless the test has stopped its Redis. */
+async function removeKeys({ client, prefix }: OpenRedis): Promise<void> {
+  try {
+    for await (const keys of client.scanStream({ match: `${prefix}*`, count: 1000 })) {
+      if (keys.length > 0) await client.unlink(...keys)
+    }
+  } catch {}
 }
 
 function caller(url: string, credentials: () => Promise<Record<string, string>>): Caller {

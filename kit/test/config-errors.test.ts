@@ -100,9 +100,12 @@ test("an unknown key in config.json gets a suggestion", (t) => {
     [{ port: 1 }, `port is unknown. Did you mean { "server": { "port": … } }?`],
     [{ "server.port": 1 }, `server.port is unknown. Did you mean { "server": { "port": … } }?`],
     [{ DATABASE_URL: 1 }, `DATABASE_URL is unknown. Did you mean { "database": { "url": … } }?`],
-    [{ url: 1 }, `url is unknown. Did you mean { "database": { "url": … } } or { "redis": { "url": … } }?`],
+    [
+      { url: 1 },
+      `url is unknown. Did you mean { "database": { "url": … } } or { "redis": { "url": … } } or { "sign_in": { "github": { "url": … } } }?`,
+    ],
     [{ redis: { pool_size: 1 } }, `redis.pool_size is unknown. Did you mean { "database": { "pool_size": … } }?`],
-    [{ redis: { nonsense: 1 } }, "redis.nonsense is unknown. Remove it; known here are url."],
+    [{ redis: { nonsense: 1 } }, "redis.nonsense is unknown. Remove it; known here are url, prefix."],
   ]
   for (const [json, expected] of suggestions) assert.deepEqual(faults(t, { json }), [`config.json: ${expected}`])
 })

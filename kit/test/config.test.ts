@@ -28,7 +28,7 @@ test("without any file or variable everything has its default", (t) => {
         idle_in_transaction_timeout: 60_000,
         prepared_statements: true,
       },
-      redis: { url: undefined },
+      redis: { url: undefined, prefix: undefined },
       api_keys: { enabled: true, environment_hash: undefined, environment_role: "admin" },
       roles: { denied_status: 403 },
       workers: { request_timeout: 20_000 },

@@ -255,7 +255,7 @@ onCluster("while the server is away the answer is 503, and when it is back all g
   assert.deepEqual(new Set(statuses), new Set([200]))
   assert.ok(!log.join("").includes(password))
   // A line each, without a stack.
-  const said = log.filter((line) => line.includes("the database cannot be reached"))
+  const said = log.filter((line) => line.includes("The database cannot be reached"))
   assert.equal(said.length, 5)
   for (const line of said) assert.match(line, /\(WARNING\) [^\n]*\n$/)
 })

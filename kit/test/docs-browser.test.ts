@@ -43,11 +43,12 @@ test("the list filters while one types, opens what a link names, and says when n
     page.evaluate(
       `{ const input = document.querySelector("input"); input.value = ${JSON.stringify(text)}; input.dispatchEvent(new Event("input")) }`,
     )
-  assert.deepEqual(await shown(), ["getSample", "postSample", "getHealth", "getLogin"])
+  const all = await shown()
+  assert.deepEqual(all.slice(0, 4), ["getSample", "postSample", "getHealth", "getLogin"])
   assert.equal(await page.evaluate("document.querySelector('#postSample').open"), true)
   await type("POST editor")
   assert.deepEqual(await shown(), ["postSample"])
-  assert.equal(await page.evaluate("document.querySelector('output').textContent"), "1 of 4")
+  assert.equal(await page.evaluate("document.querySelector('output').textContent"), `1 of ${all.length}`)
   await type("health")
   assert.deepEqual(await shown(), ["getHealth"])
   assert.equal(await page.evaluate("document.querySelectorAll('section:not([hidden])').length"), 1)
@@ -55,7 +56,7 @@ test("the list filters while one types, opens what a link names, and says when n
   assert.deepEqual(await shown(), [])
   assert.ok(await page.evaluate("document.querySelector('#none').offsetParent !== null"))
   await type("")
-  assert.equal((await shown()).length, 4)
+  assert.deepEqual(await shown(), all)
   assert.equal(await page.evaluate("window.hacked"), undefined)
   assertQuiet(page, url)
 })
@@ -66,7 +67,7 @@ test("Swagger UI shows the endpoints and tries one out, with a key that it does 
   const keys: unknown[] = []
   server.server.prependListener("request", (request) => keys.push(request.headers["x-api-key"]))
   await page.open(`${url}/api/docs`)
-  await page.until("document.querySelectorAll('.opblock').length === 4")
+  await page.until("document.querySelectorAll('.opblock').length > 4")
   const click = (selector: string) => page.evaluate(`document.querySelector(${JSON.stringify(selector)}).click()`)
   const tryOut = async (id: string) => {
     await click(`[id$=${id}] .opblock-summary-control`)

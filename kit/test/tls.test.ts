@@ -20,6 +20,7 @@ import { makeCertificate } from "../src/http/certificates.ts"
 import { listen } from "../src/http/listen.ts"
 import { loadTls, type Tls } from "../src/http/tls.ts"
 import { createServer } from "../src/server.ts"
+import { openStore } from "../src/store/store.ts"
 import { sampleApp } from "./sample/app.ts"
 
 const run = promisify(execFile)
@@ -67,13 +68,15 @@ async function serve(t: TestContext, tls?: Tls, port = 0) {
       return { ip }
     })
   }
-  const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, log, tls })
+  const kv = openStore({ database, log })
+  const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, kv, log, tls })
   const listening = await listen(server, { host: "localhost", port })
   let closing: Promise<void> | undefined
   const close = () => (closing ??= listening.close())
   t.after(async () => {
     held.resolve()
     await close()
+    kv.close()
     await database.close()
   })
   return { server, port: listening.port, close, release: held.resolve, reached: reached.promise }

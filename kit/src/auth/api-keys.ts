@@ -7,8 +7,10 @@ import { sql } from "kysely"
 import { BootError } from "../core/errors.ts"
 import { grantableRoles, isRole, type Role, type User } from "../core/roles.ts"
 import { didYouMean } from "../core/suggest.ts"
+import { announce } from "../db/changes.ts"
 import type { Db } from "../db/database.ts"
 import { prepare } from "../db/prepare.ts"
+import { type Known, KnownTokens } from "./known-tokens.ts"
 
 /** A row of `trestle.api_keys`, without the hash. */
 export interface ApiKey {
@@ -72,7 +74,11 @@ export async function revokeApiKey(db: Db, idOrName: string): Promise<ApiKey> {
         : `${found.length} keys have the name "${idOrName}". Give the id: ${found.map((key) => key.id).join(", ")}.`,
     )
   }
-  await sql`update trestle.api_keys set revoked = now() where id = ${found[0]!.id}`.execute(db)
+  const { id } = found[0]!
+  await db.transaction().execute(async (tx) => {
+    await sql`update trestle.api_keys set revoked = now() where id = ${id}`.execute(tx)
+    await announce(tx, `key ${id}`)
+  })
   return found[0]!
 }
 
@@ -91,7 +97,7 @@ interface KeyTable {
 const keyByHash = prepare((db: import("kysely").Kysely<KeyTable>, { hash }: { hash: Buffer }) =>
   db
     .selectFrom("trestle.api_keys")
-    .select(["id", "name", "role", "hash", "last_used"])
+    .select(["id", "name", "role", "hash", "expires"])
     .where("hash", "=", hash)
     .where("revoked", "is", null)
     .where((eb) => eb.or([eb("expires", "is", null), eb("expires", ">", sql<string>`now()`)])),
@@ -107,30 +113,55 @@ export interface ApiKeySettings {
   environmentRole: Role
 }
 
-export function identifyTokens(db: Db, settings: ApiKeySettings): IdentifyToken {
-  const environment = settings.environmentHash ? Buffer.from(settings.environmentHash, "hex") : undefined
-  const environmentUser: User = {
-    id: environmentKeyId,
-    role: settings.environmentRole,
-    via: "api_key",
-    name: "environment",
-  }
-  const touched = new Map<string, number>()
+interface KnownKey extends Known {
+  user: User
+}
 
-  return (token) => {
+/** The API keys in force, as requests ask for them. */
+export class ApiKeys {
+  private readonly db: Db
+  private readonly environment: { hash: Buffer; user: User } | undefined
+  private readonly touched = new Map<string, number>()
+  /** Told of changes by whoever listens for them. */
+  readonly known: KnownTokens<KnownKey>
+
+  constructor(db: Db, { environmentHash, environmentRole: role }: ApiKeySettings, isCurrent: () => boolean) {
+    this.db = db
+    this.known = new KnownTokens(isCurrent)
+    this.environment = environmentHash
+      ? {
+          hash: Buffer.from(environmentHash, "hex"),
+          user: { id: environmentKeyId, role, via: "api_key", name: "environment" },
+        }
+      : undefined
+  }
+
+  readonly identify: IdentifyToken = (token) => {
+    const known = this.known.get(token)
+    if (known) return this.used(known)
     const digest = hashToken(token)
-    return environment && timingSafeEqual(digest, environment) ? environmentUser : identify(digest)
+    if (this.environment && timingSafeEqual(digest, this.environment.hash)) return this.environment.user
+    return this.known.load(token, () => this.read(digest)).then((key) => key && this.used(key))
   }
 
-  async function identify(digest: Buffer): Promise<User | undefined> {
-    const [key] = await keyByHash(db as never, { hash: digest })
+  private async read(digest: Buffer): Promise<KnownKey | undefined> {
+    const [key] = await keyByHash(this.db as never, { hash: digest })
     // The index found it by its hash, whose bytes an attacker cannot steer; the comparison that counts takes constant time.
     if (!key || !timingSafeEqual(digest, key.hash) || !isRole(key.role)) return undefined
-    if (Date.now() - (touched.get(key.id) ?? 0) > lastUsedEveryMs) {
-      touched.set(key.id, Date.now())
-      // Nobody waits for it, and nobody is refused when it fails: on a read-only database keys still work.
-      sql`update trestle.api_keys set last_used = now() where id = ${key.id}`.execute(db).catch(() => {})
+    return {
+      user: { id: key.id, role: key.role, via: "api_key", name: key.name },
+      changedBy: [`key ${key.id}`],
+      expires: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
     }
-    return { id: key.id, role: key.role, via: "api_key", name: key.name }
+  }
+
+  private used({ user }: KnownKey): User {
+    const now = Date.now()
+    if (now - (this.touched.get(user.id) ?? 0) > lastUsedEveryMs) {
+      this.touched.set(user.id, now)
+      // Nobody waits for it, and nobody is refused when it fails: on a read-only database keys still work.
+      sql`update trestle.api_keys set last_used = now() where id = ${user.id}`.execute(this.db).catch(() => {})
+    }
+    return user
   }
 }

@@ -5,26 +5,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { forbidden, HttpError, unauthorized } from "../core/errors.ts"
 import { type Role, reaches, type User } from "../core/roles.ts"
-import type { IdentifyToken } from "./api-keys.ts"
+import type { Identify } from "./identify.ts"
+import type { Identity } from "./identity.ts"
 
 declare module "fastify" {
   interface FastifyContextConfig {
     role?: Role
   }
+  interface FastifyRequest {
+    /** What the caller is known by; null for a visitor. */
+    identity: Identity | null
+  }
 }
 
-/** The `roles` and `api_keys` sections, as far as they concern a request. */
+/** What the routes of a server have in common. */
 export interface AuthorizeSettings {
   /** The status when the role is too low; 401 is what RESTPie3 answered. */
   deniedStatus: 401 | 403
-  /** Undefined when API keys are switched off. */
-  identifyToken: IdentifyToken | undefined
+  identify: Identify
 }
 
-const logInFirst = "Log in first, or send an API key in the header X-API-Key."
-const invalidKey = "Invalid API key"
+/** What a route asks of its caller. */
+export interface Needs {
+  role: Role
+  /** How long ago a person's login may be, in milliseconds; see `fresh` on the route. */
+  freshMs?: number | undefined
+}
 
 export function addCallers(api: FastifyInstance): void {
+  api.decorateRequest("identity", null)
   api.decorateRequest("caller", null)
   api.decorateRequest("user", {
     getter(this: FastifyRequest): User {
@@ -34,28 +43,35 @@ export function addCallers(api: FastifyInstance): void {
   } as never)
 }
 
-/** The `onRequest` hook of a route that asks for `needed`. */
-export function authorize(needed: Role, { deniedStatus, identifyToken }: AuthorizeSettings) {
-  const refuse = (request: FastifyRequest): Error | undefined => {
-    if (reaches(request.caller?.role, needed)) return undefined
-    if (!request.caller) return unauthorized(identifyToken && logInFirst)
-    const detail = `This needs the role ${needed}; yours is ${request.caller.role}.`
-    return deniedStatus === 403 ? forbidden(detail) : new HttpError(401, detail)
+/** The `onRequest` hook of a route. */
+export function authorize({ role, freshMs }: Needs, { deniedStatus, identify }: AuthorizeSettings) {
+  const refusal = (caller: User | null): Error | undefined => {
+    if (!reaches(caller?.role, role)) {
+      if (!caller) return unauthorized("Log in first, or send an API key in the header X-API-Key.")
+      const detail = `This needs the role ${role}; yours is ${caller.role}.`
+      return deniedStatus === 403 ? forbidden(detail) : new HttpError(401, detail)
+    }
+    if (freshMs === undefined) return undefined
+    if (!caller) return unauthorized()
+    // A machine cannot show that its owner sits before it.
+    if (!caller.since) return forbidden("This needs a person who logged in a moment ago, not an API key.")
+    return Date.now() - Date.parse(caller.since) <= freshMs
+      ? undefined
+      : unauthorized("This needs a login of a moment ago. Log in again.")
   }
 
-  return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-    const key = identifyToken && request.headers["x-api-key"]
-    if (!identifyToken || key === undefined) {
-      done(refuse(request))
-      return
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    const identified = (identity: Identity | undefined) => {
+      request.identity = identity ?? null
+      request.caller = identity?.user ?? null
+      done(refusal(request.caller))
     }
-    const identified = (caller: User | undefined) => {
-      request.caller = caller ?? null
-      // A wrong key is refused even where a visitor may call: its owner should learn of it.
-      done(caller ? refuse(request) : unauthorized(invalidKey))
+    try {
+      const identity = identify(request, reply)
+      if (identity instanceof Promise) identity.then(identified, done)
+      else identified(identity)
+    } catch (error) {
+      done(error as Error)
     }
-    const caller = identifyToken(String(key))
-    if (caller instanceof Promise) caller.then(identified, done)
-    else identified(caller)
   }
 }

@@ -16,7 +16,7 @@ export function login(api: Api, apiKeys: boolean): void {
   /** Says whether the API key in the header `X-API-Key` is good. */
   api.get("/api/login", { role: "visitor", schema: { response: { 200: BaseResponse } } }, async ({ caller }) => {
     // A wrong key was refused before it came here.
-    if (!caller) throw unauthorized("Missing API key")
+    if (caller?.via !== "api_key") throw unauthorized("Missing API key")
     return baseResponse("Login successful.")
   })
 }

@@ -5,8 +5,8 @@ import type { Arguments } from "./command.ts"
 export interface Command {
   /** For the usage; a command without it is internal. */
   does?: string
-  /** The word that must follow, in capitals: `"NAME"`. */
-  word?: string
+  /** The words that must follow, in capitals: `"NAME"`, `"EMAIL ROLE"`. */
+  words?: string
   /** What may follow, for a command that reads its arguments itself. */
   rest?: string
   /** What each flag does, by its name and that of its value: `"days N"`. */
@@ -46,7 +46,7 @@ export const commands: Record<string, Command> = {
   },
   "migrate new": {
     does: "makes a file for the next one",
-    word: "NAME",
+    words: "NAME",
     load: async () => (await import("./migrate.ts")).create,
   },
   "token new": {
@@ -64,8 +64,60 @@ export const commands: Record<string, Command> = {
   },
   "token revoke": {
     does: "ends one, by its id or name",
-    word: "ID",
+    words: "ID",
     load: async () => (await import("./token.ts")).revoke,
+  },
+  "user create": {
+    does: "makes an account",
+    words: "EMAIL",
+    flags: {
+      "role ROLE": "what it may do (default: accounts.default_role)",
+      "first-name NAME": "of its owner",
+      "last-name NAME": "of its owner",
+      "company NAME": "of its owner",
+      "password-stdin": "reads the password; without it one is made and printed, once",
+    },
+    load: async () => (await import("./user.ts")).create,
+  },
+  "user list": {
+    does: "says which there are, oldest first",
+    flags: {
+      "search TEXT": "only those whose address or name has it",
+      "role ROLE": "only those with this role, or that are disabled",
+    },
+    load: async () => (await import("./user.ts")).list,
+  },
+  "user role": {
+    does: "gives another role, at once",
+    words: "EMAIL ROLE",
+    load: async () => (await import("./user.ts")).role,
+  },
+  "user disable": {
+    does: "lets it in nowhere and ends its sessions, at once",
+    words: "EMAIL",
+    load: async () => (await import("./user.ts")).disable,
+  },
+  "user enable": {
+    does: "lets it in again",
+    words: "EMAIL",
+    load: async () => (await import("./user.ts")).enable,
+  },
+  "user password": {
+    does: "gives another password and ends its sessions, at once",
+    words: "EMAIL",
+    flags: { "password-stdin": "reads it; without it one is made and printed, once" },
+    load: async () => (await import("./user.ts")).password,
+  },
+  "user import": {
+    does: "takes over accounts from CSV or JSON, with their hashes",
+    words: "FILE",
+    flags: { "dry-run": "only says what it would do" },
+    load: async () => (await import("./user-import.ts")).importUsers,
+  },
+  routes: {
+    does: "says what every route does, and who may call it",
+    flags: { json: "for programs" },
+    load: async () => (await import("./routes.ts")).routes,
   },
   "db url": {
     does: 'prints how psql connects to the database: psql "$(npx trestle db url)"',

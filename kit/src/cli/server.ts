@@ -5,12 +5,15 @@ import { type Config, loadConfig } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { type OpenLog, openLog } from "../core/log/open.ts"
 import type { Log } from "../core/log.ts"
+import type { Mode } from "../core/mode.ts"
 import { type DatabaseAddress, openDatabase } from "../db/database.ts"
 import { isPending, isUnknown, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
+import { type OpenRedis, openRedis } from "../db/redis.ts"
 import { checkServer } from "../db/server-check.ts"
 import { type Listening, listen } from "../http/listen.ts"
 import { loadTls, type Tls } from "../http/tls.ts"
-import { createServer, type Mode } from "../server.ts"
+import { createServer } from "../server.ts"
+import { openStore } from "../store/store.ts"
 import { databaseSettings, openForCommand } from "./database.ts"
 import type { Project } from "./project.ts"
 
@@ -60,6 +63,12 @@ export async function prepareDatabase(
   }
 }
 
+/** Connects to the Redis that the settings name; undefined when they name none. */
+export async function redisOf(app: App, { redis }: Config, log: Log): Promise<OpenRedis | undefined> {
+  const { url, prefix = `${app.name ?? "app"}:` } = redis
+  return url ? openRedis(url, prefix, log) : undefined
+}
+
 /** Opens the pool and listens. */
 export async function serve(
   address: DatabaseAddress,
@@ -68,12 +77,23 @@ export async function serve(
   const { host, port } = config.server
   const tls = await loadTls(config.tls, { folder: project.folder, host, log })
   const database = openDatabase(address, databaseSettings(config), log)
-  const server = await createServer({ app, config, mode, database, log, tls })
+  const redis = await redisOf(app, config, log)
+  const kv = openStore({ database, redis, log })
+  const closeAll = async () => {
+    kv.close()
+    await redis?.close()
+    await database.close()
+  }
+  const server = await createServer({ app, config, mode, database, kv, redis, log, tls }).catch(async (error) => {
+    // An open connection would keep the process after the message.
+    await closeAll()
+    throw error
+  })
   let listening: Listening
   try {
     listening = await listen(server, { host, port })
   } catch (cause) {
-    await database.close()
+    await closeAll()
     const { code } = cause as NodeJS.ErrnoException
     if (code === "EADDRINUSE") {
       throw new BootError(`Port ${port} at ${host} is taken. Stop what listens there, or set PORT to another.`, {
@@ -89,7 +109,7 @@ export async function serve(
     tls,
     async stop() {
       await listening.close()
-      await database.close()
+      await closeAll()
     },
   }
 }
@@ -113,6 +133,8 @@ const shellWord = (text: string): string => (/^[\w./@-]+$/.test(text) ? text : `
 export interface Stop {
   /** Settles when it was asked. */
   asked: Promise<void>
+  /** Whether it was asked, to begin nothing any more. */
+  isAsked(): boolean
   /** Asks. */
   ask(): void
 }
@@ -122,7 +144,12 @@ const sameWishMs = 500
 
 /** Listens for SIGINT, SIGTERM and SIGHUP: the first one asks, a later one ends the process at once. */
 export function stopOnSignal(log: Log): Stop {
-  const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+  const { promise: asked, resolve } = Promise.withResolvers<void>()
+  let isAsked = false
+  const ask = () => {
+    isAsked = true
+    resolve()
+  }
   let first: number | undefined
   const onSignal = (signal: string) => {
     if (first === undefined) {
@@ -132,7 +159,7 @@ export function stopOnSignal(log: Log): Stop {
     } else if (performance.now() - first > sameWishMs) process.exit(1)
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, onSignal)
-  return { asked, ask }
+  return { asked, isAsked: () => isAsked, ask }
 }
 
 /** The log of the project's server, to be closed last: `await using` does it. */

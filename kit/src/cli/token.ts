@@ -3,8 +3,7 @@ import { createApiKey, listApiKeys, revokeApiKey } from "../auth/api-keys.ts"
 import { parseDuration } from "../core/duration.ts"
 import { BootError } from "../core/errors.ts"
 import type { Db } from "../db/database.ts"
-import { isPending, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
-import { type Arguments, type CommandContext, withDatabase } from "./command.ts"
+import { type Arguments, withTables } from "./command.ts"
 
 export async function create({ flags }: Arguments): Promise<void> {
   const { name = "token", role = "editor", expires } = flags as Record<string, string | undefined>
@@ -35,18 +34,7 @@ export function revoke({ words: [which = ""] }: Arguments): Promise<void> {
   })
 }
 
-/** Keys need their table: on a database that was never started the migrations come first. */
-function withKeys(work: (db: Db) => Promise<void>): Promise<void> {
-  return withDatabase("token", async ({ db, app, config }: CommandContext) => {
-    const ledgers = await ledgersOf(app.folder)
-    const kit = ledgers.filter((ledger) => ledger.name === "kit")
-    if ((await migrationStates(db, kit)).some(isPending)) {
-      if (config.database.url) throw new BootError("The database lacks migrations. Apply them: npx trestle migrate up")
-      await migrateUp(db, ledgers)
-    }
-    await work(db)
-  })
-}
+const withKeys = (work: (db: Db) => Promise<void>): Promise<void> => withTables("token", ({ db }) => work(db))
 
 function readExpiry(text: string): Date {
   if (/^\d{4}-\d\d-\d\d/.test(text)) {

@@ -16,3 +16,10 @@ export interface Tables {}
  */
 // biome-ignore lint/suspicious/noEmptyInterface: applications add to it.
 export interface AppConfig {}
+
+/**
+ * What the application keeps with a session: `request.session.set("cart", …)`.
+ * @example declare module "trestle" { interface SessionData { cart: string[] } }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: applications add to it.
+export interface SessionData {}

@@ -6,6 +6,8 @@ export interface Page {
   limit: number
   /** How many there are on all pages. */
   total: number
+  /** The parameter of the query that `limit` came in. Default "limit". */
+  limitName?: string
 }
 
 /**
@@ -13,7 +15,7 @@ export interface Page {
  * the query kept.
  * @param url the URL of the request, as it came
  */
-export function pageLinks(url: string, { page, limit, total }: Page): Record<string, string> {
+export function pageLinks(url: string, { page, limit, total, limitName = "limit" }: Page): Record<string, string> {
   const target = url.split("#", 1)[0]!
   const mark = target.indexOf("?")
   const path = mark < 0 ? target : target.slice(0, mark)
@@ -22,7 +24,7 @@ export function pageLinks(url: string, { page, limit, total }: Page): Record<str
   const link = (number: number, rel: string) => {
     const parameters = new URLSearchParams(query)
     parameters.set("page", String(number))
-    parameters.set("limit", String(limit))
+    parameters.set(limitName, String(limit))
     // Nothing of the client's may end the target in the header.
     return `<${path.replace(/[<>"\s]/g, encodeURIComponent)}?${parameters}>; rel="${rel}"`
   }

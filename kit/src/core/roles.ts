@@ -19,8 +19,12 @@ export interface User {
   /** uuid of the user, or of the API key when a machine calls. */
   id: string
   role: Role
-  /** How the caller proved who it is. */
-  via: "api_key"
-  /** The name of the API key. */
+  /** How the caller proved who it is: by the cookie of a session, by its token as `Authorization: Bearer`, or by an API key. */
+  via: "session" | "bearer" | "api_key"
+  /** The e-mail address of a person; undefined for an API key. */
+  email?: string
+  /** The full name of a person, or the name of the API key. */
   name: string
+  /** When a person last logged in for this session; undefined for an API key. ISO 8601, UTC. */
+  since?: string
 }

@@ -29,6 +29,8 @@ export interface DatabaseSettings {
 /** An open database. */
 export interface Database {
   db: Db
+  /** Where it is, for connections of another kind. */
+  address: DatabaseAddress
   /** The pool below `db`, for what Kysely cannot say. Queries on it are not cancelled with a request. */
   pool: pg.Pool
   /** Waits for the queries that run. May be called again. */
@@ -63,6 +65,7 @@ export function openDatabase(address: DatabaseAddress, settings: DatabaseSetting
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: cancellable(pool) as never }) })
   return {
     db,
+    address,
     pool,
     async close() {
       isClosing = true
@@ -129,4 +132,5 @@ const unreachableCodes = new Set([
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
   "08006", // connection_failure
+  "REDIS_UNREACHABLE", // of our redis.ts
 ])

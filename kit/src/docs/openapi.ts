@@ -47,6 +47,17 @@ function securitySchemesOf(config: Config): Record<string, JsonSchema> {
     ...(config.api_keys.enabled && {
       apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The key of a machine." },
     }),
+    session: {
+      type: "apiKey",
+      in: "cookie",
+      name: config.session.secure || config.tls.mode !== "off" ? "__Host-session" : "session",
+      description: "The session of a person; `POST /api/login` sets it.",
+    },
+    bearer: {
+      type: "http",
+      scheme: "bearer",
+      description: 'The session of a person, for apps: `POST /api/login` with `"token": true` returns it.',
+    },
   }
 }
 

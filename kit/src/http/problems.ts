@@ -6,6 +6,7 @@ import { STATUS_CODES } from "node:http"
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify"
 import { type Fault, HttpError, unavailable } from "../core/errors.ts"
 import { isUnreachable } from "../db/database.ts"
+import { RedisUnreachable } from "../db/redis.ts"
 import type {} from "./requests.ts"
 
 declare module "fastify" {
@@ -39,12 +40,12 @@ export function problem(status: number, detail: string, requestId?: string, erro
 
 /** Fastify's error handler: whatever a hook, a validation or a handler throws ends here. */
 export function answerError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): void {
-  const known = asHttpError(error)
+  const known = asHttpError(error, request.method)
   // That a request which was called off fails is our doing, and was logged where it was called off.
   if (known.statusCode >= 500 && !request.work?.abortReason && !isGone(error)) {
     const failed = `${request.method} ${request.routeOptions.url ?? request.url} failed (${request.id}):`
     // Every request of an outage fails alike, and where in the code says nothing of it.
-    if (isUnreachable(error)) request.log.warn(`${failed} the database cannot be reached: ${error.message}`)
+    if (isUnreachable(error)) request.log.warn(`${failed} ${whatIsAway(error)} cannot be reached: ${error.message}`)
     else request.log.error({ err: error }, failed)
   }
   reply.isProblem = true
@@ -71,17 +72,25 @@ const ofAnotherAnswer = [
 ]
 
 /** What the client is told of an error: its own words below 500, and nothing of the inside above. */
-function asHttpError(error: FastifyError | Error): HttpError {
+function asHttpError(error: FastifyError | Error, method: string): HttpError {
   if (error instanceof HttpError) {
     return error.statusCode < 500 || error.statusCode === 503 ? error : internal(error.statusCode)
   }
   if (isUnreachable(error)) {
-    return unavailable("The database cannot be reached. Try again soon.", { headers: { "retry-after": "2" } })
+    // A connection can break between a commit and its answer.
+    const next = changes.has(method) ? "Look whether this was done before you try again." : "Try again soon."
+    return unavailable(`The database cannot be reached. ${next}`, { headers: { "retry-after": "2" } })
   }
   const status = (error as FastifyError).statusCode ?? 500
   if (status < 400 || status >= 500) return internal(500)
   return new HttpError(status, fastifyDetails[(error as FastifyError).code] ?? error.message)
 }
+
+/** What the log says; to clients where things are kept is nothing. */
+const whatIsAway = (error: Error): string => (error instanceof RedisUnreachable ? "Redis" : "The database")
+
+/** Methods that may have changed something. */
+const changes = new Set(["POST", "PUT", "PATCH", "DELETE"])
 
 const internal = (status: number) =>
   new HttpError(status, "Something went wrong here. It was logged under the request id.")

@@ -6,6 +6,7 @@ import { loadConfig } from "../../src/core/config/index.ts"
 import { openLog } from "../../src/core/log/open.ts"
 import { openDatabase } from "../../src/db/database.ts"
 import { createServer } from "../../src/server.ts"
+import { openStore } from "../../src/store/store.ts"
 
 const open = { role: "visitor", schema: { hide: true, response: { "2xx": Type.Any() } } } as const
 
@@ -69,11 +70,13 @@ const database = openDatabase(
   { ...settings, preparedStatements: false, logSql: config.logging.sql },
   log,
 )
-const server = await createServer({ app, config, mode: "production", database, log })
+const kv = openStore({ database, log })
+const server = await createServer({ app, config, mode: "production", database, kv, log })
 const url = await server.listen({ host: "127.0.0.1", port: 0 })
 process.stderr.write(`ready ${url}\n`)
 process.stdin.resume().on("end", async () => {
   await server.close()
+  kv.close()
   await database.close()
   await close()
   process.exit(0)

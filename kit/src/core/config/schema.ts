@@ -5,8 +5,10 @@
 import { type StaticDecode, type TSchema, Type } from "typebox"
 import type { AppConfig } from "../declared.ts"
 import { grantableRoles } from "../roles.ts"
+import { accounts, session } from "./account-sections.ts"
 import { cors, docs, json_response, logging, rate_limit, security, server, static_files, tls } from "./http-sections.ts"
 import { Duration, Url } from "./kinds.ts"
+import { sign_in } from "./sign-in-section.ts"
 
 const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -49,11 +51,20 @@ const redis = Type.Object(
   {
     url: Type.Optional(
       Url(["redis", "rediss"], {
-        description: "Which Redis or Valkey to use, past one machine. It is checked already, and nothing uses it yet.",
+        description:
+          "Which Redis (6.2 or newer) or Valkey keeps key-values and sessions, past one machine. Without it PostgreSQL does.",
+      }),
+    ),
+    prefix: Type.Optional(
+      Type.String({
+        pattern: "^[!-~]{1,100}$",
+        expected: "1 to 100 printable ASCII characters, no spaces",
+        description:
+          "What every key begins with, so that applications can share a Redis. Without it the name of the app, as in `movies:`.",
       }),
     ),
   },
-  { description: "Redis." },
+  { description: "Redis or Valkey." },
 )
 
 function lowerHash(hash: string): string {
@@ -114,6 +125,9 @@ export const KitSchema = Type.Object({
   server,
   database,
   redis,
+  accounts,
+  session,
+  sign_in,
   api_keys,
   roles: rolesSection,
   workers,

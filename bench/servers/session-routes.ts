@@ -1,0 +1,31 @@
+/** Routes behind a session, for the bench: one movie, a list of 20, an insert. */
+import { type Api, ById, notFound, Type } from "trestle"
+import { Movie, MovieInput } from "../../app/movies/schema.ts"
+
+export function behindSession(api: Api): void {
+  const { db } = api
+
+  /** Returns one movie. */
+  api.get("/movies/:id", { role: "readonly", schema: { params: ById, response: { 200: Movie } } }, async ({ params }) =>
+    db
+      .selectFrom("movies")
+      .selectAll()
+      .where("id", "=", params.id)
+      .executeTakeFirstOrThrow(() => notFound("movie")),
+  )
+
+  /** Returns 20 movies. */
+  api.get("/movies", { role: "readonly", schema: { response: { 200: Type.Array(Movie) } } }, async () =>
+    db.selectFrom("movies").selectAll().orderBy("created").orderBy("id").limit(20).execute(),
+  )
+
+  /** Creates a movie. */
+  api.post(
+    "/movies",
+    { role: "editor", schema: { body: MovieInput, response: { 201: Movie } } },
+    async ({ body, user }, reply) => {
+      const values = { ...body, creator: user.id }
+      return reply.code(201).send(await db.insertInto("movies").values(values).returningAll().executeTakeFirstOrThrow())
+    },
+  )
+}

@@ -1,0 +1,89 @@
+/** Checks an e-mail address with a password: the same answer, in the same time, whether the account exists or not. */
+import type { FastifyReply, FastifyRequest } from "fastify"
+import type { Config } from "../core/config/index.ts"
+import { badRequest, unauthorized } from "../core/errors.ts"
+import type { Db } from "../db/database.ts"
+import { type AccountRow, accountByEmail, changeAccount } from "./accounts.ts"
+import type { Browsers } from "./browsers.ts"
+import type { LoginLimits } from "./login-limits.ts"
+import { checkPassword } from "./password-rules.ts"
+import type { Passwords } from "./passwords.ts"
+import type { UserSessions } from "./user-sessions.ts"
+
+/** What the routes of accounts work with. */
+export interface Accounts {
+  db: Db
+  settings: Config["accounts"]
+  passwords: Passwords
+  limits: LoginLimits
+  browsers: Browsers
+  sessions: UserSessions
+}
+
+const wrongLogin = "The e-mail address or the password is wrong."
+const wrongPassword = "The password is wrong."
+
+/** How long ago a login may be that stands for a password, where an account has none. */
+const freshMs = 10 * 60 * 1000
+
+/** Finds the account that the address and the password belong to. @throws HttpError 400, or 429 after too many wrong ones */
+export async function checkLogin(
+  { db, passwords, limits, browsers }: Accounts,
+  request: FastifyRequest,
+  { email, password }: { email: string; password: string },
+  refusal = wrongLogin,
+): Promise<AccountRow> {
+  const row = await accountByEmail(db, email)
+  const browser = await browsers.find(request, row?.id)
+  const attempt = { account: email.toLowerCase(), address: request.ip, browser }
+  await limits.begin(attempt)
+  const { ok, outdated } = await passwords.verify(password, row?.password).catch(async (error) => {
+    // The server was too busy to look: nobody should be locked out for that.
+    await limits.takeBack(attempt)
+    throw error
+  })
+  if (!ok || !row || row.disabled) throw badRequest(refusal)
+  await limits.succeeded(attempt)
+  // Made with older parameters, or by RESTPie3: only now is the password there to make it anew.
+  if (outdated) await changeAccount(db, row.id, { password: await passwords.hash(password) })
+  return row
+}
+
+/** Begins the session of somebody who has just shown who they are; the token is for those who asked for one. */
+export async function enter(
+  { sessions, browsers }: Pick<Accounts, "sessions" | "browsers">,
+  row: AccountRow,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { remember, token }: { remember: boolean; token: boolean },
+): Promise<string> {
+  const kind = token ? "token" : "cookie"
+  if (kind === "cookie") await browsers.remember(request, reply, row.id)
+  return sessions.begin(row, request, reply, { kind, remember })
+}
+
+/** Makes sure that it is the owner who asks, and not who found the browser open: by the password, or by a login of just now. */
+export async function checkOwner(
+  accounts: Accounts,
+  request: FastifyRequest,
+  row: AccountRow,
+  password: string | undefined,
+): Promise<void> {
+  if (row.password !== null) {
+    await checkLogin(accounts, request, { email: row.email, password: password ?? "" }, wrongPassword)
+  } else if (Date.now() - Date.parse(request.user.since ?? "") > freshMs) {
+    throw unauthorized("This needs a login of a moment ago. Log in again.")
+  }
+}
+
+/** Refuses a password that the rules forbid. @throws HttpError 400 */
+export function refuseWeak(
+  { settings }: Pick<Accounts, "settings">,
+  password: string,
+  about: { email?: string; names?: string[] },
+  at: string,
+): void {
+  const rules = { minLength: settings.password_min_length, needsMixed: settings.password_needs_mixed }
+  const message = checkPassword(password, rules, about)
+  if (message) throw badRequest(message, { errors: [{ at: `body/${at}`, message }] })
+}
