@@ -7,6 +7,7 @@
 import pg from "pg"
 import { superuser } from "./cluster.ts"
 import type { Postmaster } from "./postmaster.ts"
+import { isRunning } from "./processes.ts"
 
 /** The first of the two numbers of our locks: "TRES" in ASCII; applications lock with numbers of their own. */
 const lockClass = 0x54524553
@@ -67,9 +68,23 @@ export async function becomeGuest({ client }: Session): Promise<void> {
 }
 
 /** True when this session is the last: it has the ownership then, and there are no guests besides. */
-export async function isLast({ client }: Session): Promise<boolean> {
+export async function isLast(session: Session): Promise<boolean> {
+  const { client } = session
   await client.query("select pg_advisory_unlock_all()")
-  return (await tryLock(client, locks.owner)) && (await tryLock(client, locks.guests))
+  const holder = await takeOwnership(session)
+  if (holder && (isRunning(holder.pid) || !(await waitForOwnership(client)))) return false
+  return tryLock(client, locks.guests)
+}
+
+/** PostgreSQL is about to notice that the holder was killed; how soon is up to the machine. */
+async function waitForOwnership(client: pg.Client): Promise<boolean> {
+  try {
+    await client.query(`set lock_timeout = '5s'`)
+    await client.query("select pg_advisory_lock($1, $2)", [lockClass, locks.owner])
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function tryLock(client: pg.Client, lock: number): Promise<boolean> {
