@@ -129,6 +129,24 @@ test("an address that the provider has not verified opens nothing, and tells not
   assert.deepEqual([await count("users"), await count("identities")], [1, 0])
 })
 
+test("whether an address is verified is asked of whoever tells the address", async (t) => {
+  const { url, provider } = await start(t)
+  const { email, email_verified, ...rest } = anna
+  const attempt = async (inToken: object, userinfo: Record<string, unknown>) => {
+    Object.assign(provider, { person: { ...rest, ...inToken }, userinfo })
+    return (await signIn(new Browser(url))).status
+  }
+  const other = { email: "other@example.com" }
+  assert.equal(await attempt({ email_verified }, other), 400)
+  assert.equal(await attempt({ email }, { ...other, email_verified: false }), 400)
+  assert.equal(await attempt({ email, email_verified: false }, { ...other, email_verified }), 400)
+  assert.equal(await attempt({ email }, {}), 400)
+  assert.equal(await attempt({ email }, { email, email_verified, sub: "somebody else" }), 502)
+  assert.equal(await attempt({}, { email, email_verified }), 303)
+  const more = { email: "new@example.com", email_verified }
+  assert.equal(await attempt({ sub: "anna-2", email: "new@example.com" }, more), 303)
+})
+
 test("a provider that is trusted need not say that it has verified an address", async (t) => {
   const { url, provider } = await start(t, { OIDC_TRUST_EMAIL: "true" })
   const { email_verified, ...silent } = anna
@@ -213,10 +231,11 @@ test("a login with a provider gives a new token and ends the session before it",
   assert.equal((await stolen.get("/api/me")).status, 401)
 })
 
-test("names are taken as far as they can be", async (t) => {
+test("names are taken as far as they can be, and the address stands in for none", async (t) => {
   const { url, provider } = await start(t)
+  let number = 0
   const namesOf = async (claims: object) => {
-    const email = `${Object.keys(claims).length}-${Math.random()}@example.com`
+    const email = `person${++number}@example.com`
     provider.person = { sub: email, email, email_verified: true, ...claims }
     const browser = new Browser(url)
     await signIn(browser)
@@ -226,10 +245,8 @@ test("names are taken as far as they can be", async (t) => {
   assert.deepEqual(await namesOf({ name: "Anna Maria Miller" }), ["Anna", "Maria Miller"])
   assert.deepEqual(await namesOf({ given_name: " Anna\0\n", family_name: "\ud800" }), ["Anna", "\ufffd"])
   assert.deepEqual(await namesOf({ name: "Plato" }), ["Plato", ""])
-  assert.deepEqual(
-    await namesOf({ family_name: "x".repeat(300), given_name: 7 }),
-    [(await namesOf({}))[0]!.slice(0, 0) || "", "x".repeat(100)].with(0, ""),
-  )
+  assert.deepEqual(await namesOf({ given_name: 7, family_name: "x".repeat(300) }), ["", "x".repeat(100)])
+  assert.deepEqual(await namesOf({ name: " " }), ["person5", ""])
 })
 
 test("GitHub is asked for the primary address, with PKCE, and knows a person by the number", async (t) => {

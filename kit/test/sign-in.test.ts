@@ -1,44 +1,10 @@
-/** Signing in with an OpenID Connect provider: the way there and back, and everything that can be wrong on it. */
+/** Signing in with an OpenID Connect provider: the way there and back, and who may go it. */
 import assert from "node:assert/strict"
-import { type TestContext, test } from "node:test"
+import { test } from "node:test"
 import { sql } from "trestle"
-import { testApp } from "trestle/testing"
-import { SignInFailure } from "../src/auth/sign-in/failure.ts"
-import { openidProvider } from "../src/auth/sign-in/openid.ts"
 import { Browser } from "./browser.ts"
 import { client, OpenidProvider, signIn, wayBack } from "./openid-provider.ts"
-import { sampleApp } from "./sample/app.ts"
-
-const app = sampleApp(() => {})
-const anna = {
-  sub: "anna-1",
-  email: "anna@example.com",
-  email_verified: true,
-  given_name: "Anna",
-  family_name: "Miller",
-}
-
-async function start(t: TestContext, env: Record<string, string> = {}) {
-  const provider = new OpenidProvider()
-  await provider.listen(t)
-  provider.person = anna
-  const settings = { OIDC_ISSUER: provider.url, OIDC_CLIENT_ID: client.id, OIDC_CLIENT_SECRET: client.secret, ...env }
-  return { provider, ...(await testApp(t, app, { env: settings })) }
-}
-
-type Started = Awaited<ReturnType<typeof start>>
-
-/** What was refused: its status and its sentence; nobody is logged in by it. */
-async function refused(browser: Browser, answer: Awaited<ReturnType<Browser["get"]>>): Promise<string> {
-  assert.equal(browser.cookies.has("session"), false)
-  assert.equal(answer.headers.get("cache-control"), "no-store")
-  assert.match(answer.body, /<a class="button" href="\/auth\/login/)
-  return `${answer.status} ${/<h1>.*<\/h1>\s*<p>([^<]*)/.exec(answer.body)?.[1]}`
-}
-
-const notFitting = "400 What single sign-on answered does not fit this login. Begin again."
-const notBegun =
-  "400 This login was not begun in this browser, is used already, or took longer than ten minutes. Begin again."
+import { anna, notBegun, notFitting, refused, start } from "./sign-in-app.ts"
 
 test("who comes from a provider gets an account without a password, and the same one each time", async (t) => {
   const { url, db, provider } = await start(t)
@@ -192,11 +158,6 @@ test("the answer of one provider is not taken for another's", async (t) => {
   assert.equal(other.requests.filter((line) => line === "POST /token").length, 0, "it gets no code of the first")
   provider.moreInAnswer = { iss: provider.url }
   assert.equal((await signIn(browser)).status, 303)
-  assert.equal(
-    (await signIn(new Browser(url), "/auth/sign-in/other")).status,
-    400,
-    "its address is the first one's now",
-  )
 })
 
 test("an ID token that is not the provider's, not for us, or not for this login lets nobody in", async (t) => {
@@ -219,131 +180,6 @@ test("an ID token that is not the provider's, not for us, or not for this login 
   assert.equal((await signIn(new Browser(url))).status, 303)
 })
 
-test("who is not let in by the provider reads so, and what it says otherwise is its trouble", async (t) => {
-  const { url, log } = await start(t)
-  const back = async (query: string) => {
-    const browser = new Browser(url)
-    const state = new URL(await wayBack(browser), url).searchParams.get("state")
-    return refused(browser, await browser.get(`/auth/sign-in/oidc/callback?state=${state}&${query}`))
-  }
-  assert.match(await back("error=access_denied"), /^400 single sign-on did not let you in/)
-  assert.match(await back("error=server_error&error_description=a%0A[b]"), /^502 single sign-on could not do it now/)
-  assert.match(log.at(-1)!, /^[^\n]*Signing in with single sign-on failed .*server_error.*a\\n\[b\]\n$/)
-  assert.equal(await back("code=made-up"), notFitting)
-  assert.equal(await back(""), notFitting)
-})
-
-test("a provider that is away stops neither the boot nor other logins, and is asked anew", async (t) => {
-  const started = await start(t)
-  const { url, provider, log } = started
-  const port = Number(new URL(provider.url).port)
-  await provider.close()
-  const browser = new Browser(url)
-  const unreachable = /^502 single sign-on cannot be reached. Try again soon, or log in another way.$/
-  assert.match(await refused(browser, await browser.get("/auth/sign-in/oidc")), unreachable)
-  assert.match(log.at(-1)!, /Signing in with single sign-on failed from 127\.0\.0\.1 \(.*\): .*ECONNREFUSED/)
-  assert.equal((await browser.get("/auth/login")).status, 200)
-
-  await provider.listen(t, port)
-  const path = await wayBack(browser)
-  await provider.close()
-  assert.match(await refused(browser, await browser.get(path)), unreachable)
-  await provider.listen(t, port)
-  assert.equal((await signIn(browser)).status, 303)
-  await brokenAnswers(started)
-})
-
-async function brokenAnswers({ url, provider }: Started): Promise<void> {
-  const answers: [string, number, string][] = [
-    ["/token", 500, "{}"],
-    ["/token", 200, "<html>"],
-    ["/token", 302, ""],
-    ["/token", 401, '{"error":"invalid_client"}'],
-    // Its keys are asked for again, since the failure before made it forgotten.
-    ["/jwks", 500, ""],
-    ["/jwks", 200, '{"keys":[]}'],
-    ["/.well-known/openid-configuration", 404, "{}"],
-  ]
-  for (const [path, status, text] of answers) {
-    provider.override = (asked, response) => {
-      if (asked !== path) return false
-      response.writeHead(status, { "content-type": "application/json" }).end(text)
-      return true
-    }
-    const browser = new Browser(url)
-    const answer = path.includes("well-known") ? browser.get("/auth/sign-in/oidc") : signIn(browser)
-    assert.match(await refused(browser, await answer), /^502 /, `${path} ${status} ${text}`)
-  }
-  provider.override = () => false
-  assert.equal((await signIn(new Browser(url))).status, 303)
-}
-
-test("the discovery document is asked for once, and anew after a failure", async (t) => {
-  const { url, provider } = await start(t)
-  const discoveries = () => provider.requests.filter((line) => line.includes("well-known")).length
-  await Promise.all([1, 2, 3].map(() => signIn(new Browser(url))))
-  assert.equal(discoveries(), 1)
-  provider.override = (path, response) => path === "/token" && Boolean(response.writeHead(500).end())
-  await signIn(new Browser(url))
-  provider.override = () => false
-  await signIn(new Browser(url))
-  assert.equal(discoveries(), 2)
-})
-
-test("a provider that does not answer is given up after some seconds", async (t) => {
-  const provider = new OpenidProvider()
-  await provider.listen(t)
-  provider.override = () => true
-  const settings = { id: "oidc", name: "Slow", issuer: provider.url, client_id: client.id, trust_email: false }
-  const begun = openidProvider(settings, 0.05).begin({ state: "s", nonce: "n", verifier: "v" }, "http://127.0.0.1/")
-  await assert.rejects(begun, (error: SignInFailure) => {
-    assert.ok(error instanceof SignInFailure)
-    assert.deepEqual([error.status, error.reason.includes("OAUTH_TIMEOUT")], [502, true])
-    return true
-  })
-})
-
-test("a provider that calls itself otherwise than its address is not asked for more", async (t) => {
-  const { url, provider, log } = await start(t)
-  provider.override = (path, response) => {
-    if (!path.includes("well-known")) return false
-    response.writeHead(200, { "content-type": "application/json" }).end('{"issuer":"https://accounts.example.com"}')
-    return true
-  }
-  const browser = new Browser(url)
-  assert.match(await refused(browser, await browser.get("/auth/sign-in/oidc")), /^502 single sign-on answered in a way/)
-  assert.match(log.at(-1)!, /issuer does not match/)
-})
-
-test("the log has no code, no token and no secret", async (t) => {
-  const { url, provider, log } = await start(t, { LOGGING_SLOW_AFTER: "1 ms" })
-  const browser = new Browser(url)
-  const path = await wayBack(browser)
-  const { searchParams } = new URL(path, url)
-  await browser.get(path)
-  provider.signsWrongly = true
-  await signIn(new Browser(url))
-  provider.override = (asked, response) => {
-    if (asked !== "/token") return false
-    response.writeHead(200, { "content-type": "application/json" }).end('{"access_token": "token of anna-1", oops')
-    return true
-  }
-  await signIn(new Browser(url))
-  const lines = log.join("")
-  assert.match(lines, /SLOW!/)
-  assert.match(lines, /GET \/auth\/sign-in\/oidc\/callback\?\*\*\*/)
-  for (const secret of [
-    searchParams.get("code")!,
-    searchParams.get("state")!,
-    browser.cookies.get("sign_in")!,
-    browser.cookies.get("session")!,
-    client.secret,
-    "token of",
-  ]) {
-    assert.ok(!lines.includes(secret), secret)
-  }
-})
-
 test("behind a proxy that speaks TLS the way back is https, and the cookie is bound to the host", async (t) => {
   const { url, provider } = await start(t, { TRUSTED_PROXIES: "127.0.0.1" })
   const { setCookies } = await new Browser(url).get("/auth/sign-in/oidc", { "x-forwarded-proto": "https" })
@@ -364,6 +200,8 @@ test("with a public URL the way back is there, whatever Host says", async (t) =>
 test("with strict cookies a page of ours leads on, since the provider's page would not bring the cookie", async (t) => {
   const { url } = await start(t, { SESSION_SAME_SITE: "strict" })
   const browser = new Browser(url)
+  const { setCookies: begun } = await browser.get("/auth/sign-in/oidc")
+  assert.match(begun[0]!, /^sign_in=.*SameSite=Lax/)
   const { status, body, setCookies } = await signIn(browser, "/auth/sign-in/oidc?next=/api/list%3Fa%3D%22")
   assert.equal(status, 200)
   assert.match(body, /<meta http-equiv="refresh" content="0;url=\/api\/list\?a=%22">/)

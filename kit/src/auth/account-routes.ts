@@ -2,8 +2,9 @@
 import type { Api } from "../app.ts"
 import { BaseResponse, baseResponse } from "../core/base-response.ts"
 import { Type } from "../core/schema.ts"
-import { Account, accountOf, addressTaken, Company, createAccount, EmailAddress, PersonName } from "./accounts.ts"
-import { type Accounts, checkLogin, enter, refuseWeak } from "./log-in.ts"
+import { Account, accountOf, Company, EmailAddress, PersonName } from "./accounts.ts"
+import { type Accounts, checkLogin, enter } from "./log-in.ts"
+import { signUp } from "./sign-up.ts"
 
 /** Anything that might be a password; what it must be is said by the rules. */
 export const Password = Type.String({ maxLength: 1024 })
@@ -36,7 +37,7 @@ const LoggedIn = Type.Object({
 const Nothing = Type.Object({})
 
 export function accountRoutes(api: Api, accounts: Accounts): void {
-  const { db, passwords, settings, sessions } = accounts
+  const { settings, sessions } = accounts
 
   if (settings.signup) {
     /**
@@ -48,19 +49,8 @@ export function accountRoutes(api: Api, accounts: Accounts): void {
       { role: "visitor", schema: { body: Signup, response: { 201: Account, 202: BaseResponse } } },
       async (request, reply) => {
         const { email, password, fname, lname, company, remember = true } = request.body
-        refuseWeak(accounts, password, { email, names: [fname, lname] }, "password")
-        const row = await createAccount(db, {
-          email,
-          password: await passwords.hash(password),
-          first_name: fname,
-          last_name: lname,
-          company,
-          role: settings.default_role,
-        })
-        if (!settings.reveal_taken_email) {
-          return reply.code(202).send(baseResponse("If the address was free, the account is made. Log in."))
-        }
-        if (!row) throw addressTaken()
+        const row = await signUp(accounts, { email, password, first_name: fname, last_name: lname, company })
+        if (!row) return reply.code(202).send(baseResponse("If the address was free, the account is made. Log in."))
         await enter(accounts, row, request, reply, { remember, token: false })
         return reply.code(201).send(accountOf(row))
       },

@@ -98,7 +98,7 @@ const makeAccount = (db: Db, person: ForeignPerson, { default_role }: Config["ac
   return createAccount(db, {
     email,
     password: null,
-    first_name: firstName || email.slice(0, email.indexOf("@")).slice(0, 100),
+    first_name: firstName || lastName ? firstName : email.slice(0, email.indexOf("@")),
     last_name: lastName,
     role: default_role,
     isVerified: true,

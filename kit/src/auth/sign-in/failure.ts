@@ -1,5 +1,4 @@
 /** Why a sign-in failed: a sentence for the person, and a reason for the log that holds no secret. */
-import { escapeControls } from "../../core/log/escape.ts"
 
 /** Ends a sign-in. Its message is shown to the person; {@link reason} goes to the log. */
 export class SignInFailure extends Error {
@@ -74,5 +73,5 @@ function reasonOf(error: unknown): string {
     const told = [message, code, said, described, status && `status ${status}`].filter((it) => typeof it === "string")
     parts.push(told.map((text) => String(text).slice(0, 200)).join(", "))
   }
-  return escapeControls(parts.filter(Boolean).join(": "))
+  return parts.filter(Boolean).join(": ")
 }

@@ -4,7 +4,7 @@ import { isOnThisMachine } from "../../core/loopback.ts"
 import { failureOf } from "./failure.ts"
 import { challengeOf, loadClient, providerTimeoutS } from "./oauth-client.ts"
 import { firstAndLast } from "./person-names.ts"
-import type { Provider } from "./provider.ts"
+import type { Provider, SignInSecrets } from "./provider.ts"
 
 export interface OpenidSettings {
   id: string
@@ -47,9 +47,9 @@ export function openidProvider(settings: OpenidSettings, timeoutS = providerTime
       }
     },
 
-    async finish(answer, { state, nonce, verifier }) {
+    async finish(answer, secrets) {
       try {
-        const claims = await claimsOf(await configuration(), answer, { state, nonce, verifier })
+        const claims = await claimsOf(await configuration(), answer, secrets, trustsEmail)
         const { firstName, lastName } = firstAndLast(claims.given_name, claims.family_name, claims.name)
         return {
           issuer: claims.iss,
@@ -95,11 +95,15 @@ function bySecret(client: Awaited<ReturnType<typeof loadClient>>, secret: string
   }
 }
 
-/** Fetches the tokens, which are not kept, and reads who it is: in the ID token, and where it has no address, at the provider. */
+/**
+ * Fetches the tokens, which are not kept, and reads who it is: in the ID token and, where that does not tell whose the address
+ * is, at the provider. An address and whether it is verified are always of one source.
+ */
 async function claimsOf(
   configuration: Configuration,
   answer: URL,
-  { state, nonce, verifier }: { state: string; nonce: string; verifier: string },
+  { state, nonce, verifier }: SignInSecrets,
+  trustsEmail: boolean,
 ) {
   const client = await loadClient()
   const tokens = await client.authorizationCodeGrant(configuration, answer, {
@@ -108,7 +112,9 @@ async function claimsOf(
     pkceCodeVerifier: verifier,
   })
   const claims = tokens.claims()!
-  if (claims.email !== undefined || !configuration.serverMetadata().userinfo_endpoint) return claims
+  const isTold = claims.email !== undefined && (claims.email_verified !== undefined || trustsEmail)
+  if (isTold || !configuration.serverMetadata().userinfo_endpoint) return claims
   const more = await client.fetchUserInfo(configuration, tokens.access_token, claims.sub)
+  if (more.email === undefined) return claims
   return { ...more, ...claims, email: more.email, email_verified: more.email_verified }
 }

@@ -62,7 +62,7 @@ export const sign_in = Type.Object(
       ),
       name: Type.String({
         env: "OIDC_NAME",
-        default: "single sign-on",
+        default: "Single sign-on",
         minLength: 1,
         maxLength: 50,
         description: 'What the button says behind "Continue with".',
