@@ -123,6 +123,11 @@ export async function createServer({
     closeByDefault(api, rules)
     health(api as unknown as Api)
     login(api as unknown as Api, config.api_keys.enabled)
+  })
+  await server.register(async (api) => {
+    closeByDefault(api, rules)
+    // What is said of people and their tokens is nobody's to keep.
+    api.addHook("onRequest", async (_request, reply) => void reply.header("cache-control", "no-store"))
     accountRoutes(api as unknown as Api, accounts)
     meRoutes(api as unknown as Api, accounts)
     userRoutes(api as unknown as Api, accounts)

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import { type TestContext, test } from "node:test"
 import { sql } from "trestle"
 import { type TestApp, testApp } from "trestle/testing"
-import { Browser, person } from "./browser.ts"
+import { Browser, person as personOf } from "./browser.ts"
 import { noRedis, startRedis } from "./redis.ts"
 import { sampleApp } from "./sample/app.ts"
 
@@ -25,7 +25,7 @@ function both(name: string, run: (t: TestContext, start: Start) => Promise<void>
 both("who signs up is logged in, with the role of the settings", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
-  const { status, body, setCookies } = await anna.post("/api/signup", { ...person("anna"), company: "Miller & Co" })
+  const { status, body, setCookies } = await anna.post("/api/signup", { ...personOf("anna"), company: "Miller & Co" })
   assert.equal(status, 201)
   assert.deepEqual(
     { ...body, id: typeof body.id, created: typeof body.created, modified: typeof body.modified },
@@ -47,14 +47,14 @@ both("who signs up is logged in, with the role of the settings", async (t, start
   assert.deepEqual((await anna.get("/api/me")).body, { me: body })
 
   const reader = new Browser((await start(t, { ACCOUNTS_DEFAULT_ROLE: "readonly" })).url)
-  assert.equal((await reader.post("/api/signup", person("bert"))).body.role, "readonly")
+  assert.equal((await reader.post("/api/signup", personOf("bert"))).body.role, "readonly")
 })
 
 both("what cannot be an account is refused with what is wrong", async (t, start) => {
   const { url, db } = await start(t)
   const browser = new Browser(url)
   const signup = async (change: object) => {
-    const { status, body } = await browser.post("/api/signup", { ...person("anna"), ...change })
+    const { status, body } = await browser.post("/api/signup", { ...personOf("anna"), ...change })
     return [status, body.errors?.map(({ at }: { at: string }) => at) ?? body.detail]
   }
   assert.deepEqual(await signup({ email: "anna" }), [400, ["body/email"]])
@@ -73,15 +73,15 @@ both("what cannot be an account is refused with what is wrong", async (t, start)
 
 both("an address is one account, in whatever case it is written", async (t, start) => {
   const { url } = await start(t)
-  await new Browser(url).post("/api/signup", person("anna"))
-  const again = await new Browser(url).post("/api/signup", { ...person("anna"), email: "ANNA@Example.COM" })
+  await new Browser(url).post("/api/signup", personOf("anna"))
+  const again = await new Browser(url).post("/api/signup", { ...personOf("anna"), email: "ANNA@Example.COM" })
   assert.equal(again.status, 400)
   const login = await new Browser(url).post("/api/login", {
     email: "Anna@example.com",
-    password: person("anna").password,
+    password: personOf("anna").password,
   })
   assert.equal(login.status, 200)
-  const together = await Promise.all([1, 2, 3, 4].map(() => new Browser(url).post("/api/signup", person("bert"))))
+  const together = await Promise.all([1, 2, 3, 4].map(() => new Browser(url).post("/api/signup", personOf("bert"))))
   assert.deepEqual(together.map(({ status }) => status).sort(), [201, 400, 400, 400])
 })
 
@@ -90,28 +90,28 @@ both("where taken addresses are not revealed, signup says the same of both and l
   const answers = []
   for (let i = 0; i < 2; i++) {
     const browser = new Browser(url)
-    const { status, body } = await browser.post("/api/signup", person("anna"))
+    const { status, body } = await browser.post("/api/signup", personOf("anna"))
     assert.equal(browser.cookies.size, 0)
     answers.push([status, body.message])
   }
   assert.deepEqual(answers[0], answers[1])
   const login = await new Browser(url).post("/api/login", {
     email: "anna@example.com",
-    password: person("anna").password,
+    password: personOf("anna").password,
   })
   assert.equal(login.status, 200)
 })
 
 both("where signup is off there is none", async (t, start) => {
   const { url } = await start(t, { ACCOUNTS_SIGNUP: "false" })
-  assert.equal((await new Browser(url).post("/api/signup", person("anna"))).status, 404)
+  assert.equal((await new Browser(url).post("/api/signup", personOf("anna"))).status, 404)
 })
 
 both("a login gives a new token each time, a logout ends it", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
-  const { email, password } = person("anna")
-  await anna.post("/api/signup", person("anna"))
+  const { email, password } = personOf("anna")
+  await anna.post("/api/signup", personOf("anna"))
   const first = anna.cookies.get("session")!
   const { status, body } = await anna.post("/api/login", { email, password })
   assert.deepEqual([status, body.email], [200, email])
@@ -133,20 +133,20 @@ both("a token that a client chose itself is never taken", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
   anna.cookies.set("session", "A".repeat(43))
-  await anna.post("/api/signup", person("anna"))
+  await anna.post("/api/signup", personOf("anna"))
   assert.notEqual(anna.cookies.get("session"), "A".repeat(43))
 })
 
 both("a wrong password, an unknown address and a disabled account get the same answer", async (t, start) => {
   const { url, db } = await start(t)
-  for (const name of ["anna", "bert"]) await new Browser(url).post("/api/signup", person(name))
+  for (const name of ["anna", "bert"]) await new Browser(url).post("/api/signup", personOf(name))
   await sql`update trestle.users set disabled = true where email = 'bert@example.com'`.execute(db)
   const answers = []
   for (const [email, password] of [
     ["anna@example.com", "Something else 7"],
     ["nobody@example.com", "Something else 7"],
     ["no address at all", "Something else 7"],
-    ["bert@example.com", person("bert").password],
+    ["bert@example.com", personOf("bert").password],
   ]) {
     const { status, body, setCookies } = await new Browser(url).post("/api/login", { email, password })
     const { request_id, ...rest } = body
@@ -158,8 +158,8 @@ both("a wrong password, an unknown address and a disabled account get the same a
 
 both("a mobile app gets a bearer token and no cookie", async (t, start) => {
   const { url } = await start(t)
-  await new Browser(url).post("/api/signup", person("anna"))
-  const { email, password } = person("anna")
+  await new Browser(url).post("/api/signup", personOf("anna"))
+  const { email, password } = personOf("anna")
   const { status, body, setCookies } = await new Browser(url).post("/api/login", { email, password, token: true })
   assert.deepEqual([status, setCookies], [200, []])
   assert.match(body.token, /^[\w-]{43}$/)
@@ -180,14 +180,14 @@ both("a mobile app gets a bearer token and no cookie", async (t, start) => {
 both("without remember the cookie ends with the browser", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
-  const { setCookies } = await anna.post("/api/signup", { ...person("anna"), remember: false })
+  const { setCookies } = await anna.post("/api/signup", { ...personOf("anna"), remember: false })
   assert.doesNotMatch(setCookies.find((line) => line.startsWith("session="))!, /Max-Age|Expires/)
 })
 
 both("people change their names, and nothing that is not theirs to change", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
-  const { body: account } = await anna.post("/api/signup", { ...person("anna"), company: "Miller & Co" })
+  const { body: account } = await anna.post("/api/signup", { ...personOf("anna"), company: "Miller & Co" })
   const { body } = await anna.patch("/api/me", { first_name: "Änne", company: null })
   assert.deepEqual([body.me.fullname, body.me.company, body.me.created], ["Änne Miller", undefined, account.created])
   for (const field of ["role", "email", "tags", "disabled", "password"]) {
@@ -199,8 +199,8 @@ both("people change their names, and nothing that is not theirs to change", asyn
 both("a new password needs the old one, and ends all other sessions", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url)
-  const { email, password } = person("anna")
-  await anna.post("/api/signup", person("anna"))
+  const { email, password } = personOf("anna")
+  await anna.post("/api/signup", personOf("anna"))
   const other = new Browser(url)
   await other.post("/api/login", { email, password })
   const change = (current_password: string, new_password: string) =>
@@ -220,15 +220,86 @@ both("a new password needs the old one, and ends all other sessions", async (t, 
   assert.equal((await other.post("/api/login", { email, password: "A whole new one 8" })).status, 200)
 })
 
+both("an id is the same in whatever case it is written", async (t, start) => {
+  const { url, as, person } = await start(t)
+  const anna = new Browser(url)
+  const { body: account } = await anna.post("/api/signup", personOf("anna"))
+  const phone = new Browser(url)
+  await phone.post("/api/login", { email: account.email, password: personOf("anna").password })
+  for (let i = 0; i < 10; i++) assert.equal((await phone.get("/api/me")).status, 200)
+  const [session] = (await anna.get("/api/me/sessions")).body
+  assert.equal((await anna.delete(`/api/me/sessions/${session.id.toUpperCase()}`)).status, 200)
+  assert.equal((await phone.get("/api/me")).status, 401)
+
+  const superuser = as("superuser")
+  const path = `/api/users/${account.id.toUpperCase()}`
+  assert.equal((await superuser.patch(path, { role: "superuser" })).status, 200)
+  assert.equal((await anna.get("/api/users")).status, 200)
+  assert.equal((await anna.patch(path, { role: "editor" })).status, 400, "the own role")
+  assert.equal((await superuser.patch(path, { disabled: true })).status, 200)
+  assert.equal((await anna.get("/api/me")).status, 401)
+  assert.equal((await person("editor").get("/api/me")).status, 200)
+})
+
+both("a login with the old password does not outlive a new one", async (t, start) => {
+  const { url } = await start(t)
+  const anna = new Browser(url)
+  const { email, password } = personOf("anna")
+  await anna.post("/api/signup", personOf("anna"))
+  let isChanging = true
+  const tokens: string[] = []
+  const logins = Array.from({ length: 4 }, async () => {
+    while (isChanging) {
+      const { status, body } = await new Browser(url).post("/api/login", { email, password, token: true })
+      if (status === 200) tokens.push(body.token)
+      else assert.equal(status, 400)
+    }
+  })
+  while (tokens.length < 4) await new Promise(setImmediate)
+  const change = { current_password: password, new_password: "A whole new one 8" }
+  assert.equal((await anna.post("/api/me/password", change)).status, 200)
+  isChanging = false
+  await Promise.all(logins)
+  assert.ok(tokens.length >= 4)
+  for (const token of tokens) {
+    const answer = await new Browser(url, { authorization: `Bearer ${token}` }).get("/api/me")
+    assert.equal(answer.status, 401)
+  }
+  assert.equal((await anna.get("/api/me")).status, 200)
+})
+
+both(
+  "of two new passwords at once one counts, and a session with the former token cannot give another",
+  async (t, start) => {
+    const { url } = await start(t)
+    const anna = new Browser(url)
+    const { password } = personOf("anna")
+    await anna.post("/api/signup", personOf("anna"))
+    const changes = ["A whole new one 8", "Another new one 9"].map((new_password) =>
+      new Browser(url, { cookie: `session=${anna.cookies.get("session")}` }).post("/api/me/password", {
+        current_password: password,
+        new_password,
+      }),
+    )
+    const statuses = (await Promise.all(changes)).map(({ status }) => status)
+    assert.equal(statuses.filter((status) => status === 200).length, 1, String(statuses))
+    assert.ok(
+      statuses.every((status) => [200, 400, 401, 409].includes(status)),
+      String(statuses),
+    )
+    assert.equal((await anna.get("/api/me")).status, 401, "the token from before stops at once")
+  },
+)
+
 both("people see their sessions and end them, and never those of others", async (t, start) => {
   const { url } = await start(t)
   const anna = new Browser(url, { "user-agent": "Laptop" })
   const phone = new Browser(url, { "user-agent": "Phone" })
   const bert = new Browser(url)
-  const { email, password } = person("anna")
-  await anna.post("/api/signup", person("anna"))
+  const { email, password } = personOf("anna")
+  await anna.post("/api/signup", personOf("anna"))
   await phone.post("/api/login", { email, password })
-  await bert.post("/api/signup", person("bert"))
+  await bert.post("/api/signup", personOf("bert"))
 
   const { body: sessions } = await anna.get("/api/me/sessions")
   assert.deepEqual(
@@ -249,8 +320,8 @@ both("people see their sessions and end them, and never those of others", async 
 both("who deletes the account shows the password, and is gone", async (t, start) => {
   const { url, db } = await start(t)
   const anna = new Browser(url)
-  const { email, password } = person("anna")
-  await anna.post("/api/signup", person("anna"))
+  const { email, password } = personOf("anna")
+  await anna.post("/api/signup", personOf("anna"))
   const phone = new Browser(url)
   await phone.post("/api/login", { email, password })
   assert.equal((await anna.delete("/api/me", { password: "Something else 7" })).status, 400)
@@ -266,8 +337,8 @@ both("who deletes the account shows the password, and is gone", async (t, start)
 
 both("superusers find accounts by a part of address or name, a page at a time", async (t, start) => {
   const { url, as } = await start(t)
-  for (const name of ["anna", "bert", "carla"]) await new Browser(url).post("/api/signup", person(name))
-  await new Browser(url).post("/api/signup", { ...person("dora"), fname: "100%", lname: "a_b" })
+  for (const name of ["anna", "bert", "carla"]) await new Browser(url).post("/api/signup", personOf(name))
+  await new Browser(url).post("/api/signup", { ...personOf("dora"), fname: "100%", lname: "a_b" })
   const superuser = as("superuser")
   const emails = async (query: string) =>
     (await superuser.get(`/api/users?${query}`)).body.map(({ email }: { email: string }) => email.split("@")[0])
@@ -292,7 +363,7 @@ both("superusers find accounts by a part of address or name, a page at a time", 
 both("a new role counts at once, and gives the session a new token", async (t, start) => {
   const { url, as } = await start(t)
   const anna = new Browser(url)
-  const { body: account } = await anna.post("/api/signup", person("anna"))
+  const { body: account } = await anna.post("/api/signup", personOf("anna"))
   const old = anna.cookies.get("session")!
   const superuser = as("superuser")
   assert.equal((await anna.get("/api/users")).status, 403)
@@ -313,12 +384,12 @@ both("a new role counts at once, and gives the session a new token", async (t, s
 both("a disabled account is let in nowhere, and gets its role back when it is enabled", async (t, start) => {
   const { url, as } = await start(t)
   const anna = new Browser(url)
-  const { body: account } = await anna.post("/api/signup", person("anna"))
+  const { body: account } = await anna.post("/api/signup", personOf("anna"))
   const superuser = as("superuser")
   const change = (body: object) => superuser.patch(`/api/users/${account.id}`, body)
   assert.equal((await change({ disabled: true })).body.role, "disabled")
   assert.equal((await anna.get("/api/me")).status, 401)
-  const { email, password } = person("anna")
+  const { email, password } = personOf("anna")
   assert.equal((await anna.post("/api/login", { email, password })).status, 400)
   assert.equal((await change({ disabled: false })).body.role, "editor")
   assert.equal((await anna.get("/api/me")).status, 401, "its sessions are gone")
@@ -331,9 +402,9 @@ both("a disabled account is let in nowhere, and gets its role back when it is en
 both("nobody changes their own role", async (t, start) => {
   const { url, db } = await start(t)
   const anna = new Browser(url)
-  const { body: account } = await anna.post("/api/signup", person("anna"))
+  const { body: account } = await anna.post("/api/signup", personOf("anna"))
   await sql`update trestle.users set role = 'superuser'`.execute(db)
-  await anna.post("/api/login", { email: account.email, password: person("anna").password })
+  await anna.post("/api/login", { email: account.email, password: personOf("anna").password })
   assert.equal((await anna.patch(`/api/users/${account.id}`, { role: "editor" })).status, 400)
   assert.equal((await anna.patch(`/api/users/${account.id}`, { disabled: true })).status, 400)
   assert.equal((await anna.patch(`/api/users/${account.id}`, { tags: ["me"] })).status, 200)
@@ -346,7 +417,7 @@ both("an API key has no account", async (t, start) => {
 
 both("a password is kept as argon2id only, and RESTPie3's is made anew at the first login", async (t, start) => {
   const { url, db } = await start(t)
-  await new Browser(url).post("/api/signup", person("anna"))
+  await new Browser(url).post("/api/signup", personOf("anna"))
   const stored = async () =>
     (await sql<{ password: string }>`select password from trestle.users`.execute(db)).rows[0]!.password
   assert.match(await stored(), /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
@@ -354,7 +425,7 @@ both("a password is kept as argon2id only, and RESTPie3's is made anew at the fi
   const { pbkdf2Sync } = await import("node:crypto")
   const salt = createHash("sha256").update("salt").digest().subarray(0, 16)
   const ab64 = (bytes: Buffer) => bytes.toString("base64").replaceAll("+", ".").replaceAll("=", "")
-  const { email, password } = person("anna")
+  const { email, password } = personOf("anna")
   const passlib = `$pbkdf2-sha256$29000$${ab64(salt)}$${ab64(pbkdf2Sync(password, salt, 29000, 32, "sha256"))}`
   await sql`update trestle.users set password = ${passlib}`.execute(db)
   assert.equal((await new Browser(url).post("/api/login", { email, password: "Something else 7" })).status, 400)

@@ -91,12 +91,13 @@ async function openWire(t: TestContext, address: DatabaseAddress) {
   const { real, own, moved } = place(address, folder)
   const pairs = new Set<[net.Socket, net.Socket]>()
   let isSilent = false
+  let isDeaf = false
   const server = net.createServer((client) => {
     const upstream = net.connect(real)
     const pair: [net.Socket, net.Socket] = [client, upstream]
     pairs.add(pair)
     for (const [from, to] of [pair, [upstream, client]] as const) {
-      from.on("data", (bytes) => void (isSilent || to.write(bytes)))
+      from.on("data", (bytes) => void (isSilent || to.write(isDeaf && from === upstream ? withoutNews(bytes) : bytes)))
       from.on("error", () => {})
       from.on("close", () => {
         pairs.delete(pair)
@@ -117,11 +118,26 @@ async function openWire(t: TestContext, address: DatabaseAddress) {
   return {
     address: moved(server.address() as net.AddressInfo),
     cut,
+    /** Notifications are left out, and all else arrives: what a pooler does that shares connections between statements. */
+    deafen() {
+      isDeaf = true
+    },
     /** Nothing arrives any more, and nobody is told. */
     silence(silent: boolean) {
       isSilent = silent
     },
   }
+}
+
+/** What PostgreSQL sends, without its NotificationResponse messages: a letter, the length with itself, the rest. */
+function withoutNews(bytes: Buffer): Buffer {
+  const kept: Buffer[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 1 + bytes.readUInt32BE(at + 1)
+    if (bytes[at] !== "A".charCodeAt(0)) kept.push(bytes.subarray(at, end))
+    at = end
+  }
+  return Buffer.concat(kept)
 }
 
 /** People who are logged in at the first server and known to the second. */
@@ -196,6 +212,17 @@ for (const [what, harm] of [
     for (const browser of browsers) assert.equal((await browser.get("/api/me")).status, 200)
   })
 }
+
+test("so they are behind a pooler that delivers no notifications", async (t) => {
+  const { first, second, wire, log } = await twoServers(t)
+  wire.deafen()
+  const browsers = await people(20, first.url, second.url)
+  for (const browser of browsers as (Browser & { home: Browser })[]) {
+    assert.equal((await browser.home.post("/api/logout")).status, 200)
+  }
+  await refusedWithinASecond(t, browsers, performance.now())
+  while (!log.join("").includes("Changes of other processes are not heard")) await browsers[0]!.get("/api/me")
+})
 
 test("a new password and a role that was taken away count on the other server", async (t) => {
   const { first, second } = await twoServers(t)

@@ -60,7 +60,10 @@ async function redisStore(t: TestContext): Promise<Store> {
     user: async () => randomUUID(),
     async expire(what, { id }) {
       const current = await redis.client.hget(`test:session:${id}`, "hash")
-      const tokens = await redis.client.keys("test:token:*")
+      const tokens: string[] = []
+      for (const key of await redis.client.keys("test:token:*")) {
+        if ((await redis.client.get(key)) === id) tokens.push(key)
+      }
       const keys = tokens.filter((key) => key.endsWith(`:${current}`) === (what === "session"))
       for (const key of keys) assert.ok((await redis.client.pttl(key)) > 0)
       if (what === "former") for (const key of keys) assert.ok((await redis.client.pttl(key)) <= formerTokenMs)
@@ -123,7 +126,7 @@ both("another token takes the place of the first, which works for a moment", asy
   const [from, to] = [hash(), hash()]
   await sessions.add(session, from)
   const { authenticated } = newSession("")
-  assert.equal(await sessions.rotate(session, { from, to, rights: 1, authenticated }), true)
+  assert.equal(await sessions.rotate(session, { from, to, rights: 1, authenticated, keepsFormer: true }), true)
   assert.deepEqual(await sessions.find(to), { session: { ...session, rights: 1, authenticated }, isFormer: false })
   assert.equal((await sessions.find(from))?.isFormer, true)
   await expire("former", session)
@@ -131,12 +134,42 @@ both("another token takes the place of the first, which works for a moment", asy
   assert.equal((await sessions.find(to))?.isFormer, false)
 })
 
+both("after a new password the former token stops at once", async ({ sessions, user }) => {
+  const session = newSession(await user())
+  const [from, to] = [hash(), hash()]
+  await sessions.add(session, from)
+  const { rights, authenticated } = session
+  assert.equal(await sessions.rotate(session, { from, to, rights, authenticated, keepsFormer: false }), true)
+  assert.equal(await sessions.find(from), undefined)
+  assert.equal((await sessions.find(to))?.isFormer, false)
+})
+
+both("use that prolongs a session while its token changes does not prolong the former one", async (store) => {
+  const { sessions, user, expire } = store
+  const userId = await user()
+  for (let i = 0; i < 20; i++) {
+    const session = newSession(userId)
+    const [from, to] = [hash(), hash()]
+    await sessions.add(session, from)
+    const { rights, authenticated } = session
+    const later = new Date(Date.now() + 48 * hour)
+    await Promise.all([
+      sessions.renew(session, new Date(Date.now() + 1000), later),
+      sessions.rotate(session, { from, to, rights, authenticated, keepsFormer: true }),
+    ])
+    assert.equal(Date.parse((await sessions.find(to))!.session.expires), later.getTime())
+    await expire("former", session)
+    assert.equal(await sessions.find(from), undefined)
+  }
+})
+
 both("of many requests that would change the token one does", async ({ sessions, user }) => {
   const session = newSession(await user())
   const from = hash()
   await sessions.add(session, from)
   const tokens = Array.from({ length: 20 }, hash)
-  const change = (to: Buffer) => sessions.rotate(session, { from, to, rights: 1, authenticated: session.authenticated })
+  const change = (to: Buffer) =>
+    sessions.rotate(session, { from, to, rights: 1, authenticated: session.authenticated, keepsFormer: true })
   const changed = await Promise.all(tokens.map(change))
   assert.equal(changed.filter(Boolean).length, 1)
   const found = await Promise.all(tokens.map((token) => sessions.find(token)))

@@ -101,12 +101,31 @@ export interface AccountChange {
   role?: string | undefined
   tags?: string[] | undefined
   disabled?: boolean | undefined
-  password?: string | undefined
+}
+
+/**
+ * Changes a password, if it still is the one that was verified, and tells all processes: of two changes at once, or of a login
+ * that makes the hash anew, none brings back what another one replaced.
+ * @returns undefined when it is not
+ */
+export async function changePassword(
+  db: Db,
+  { id, password: former }: Pick<AccountRow, "id" | "password">,
+  password: string,
+): Promise<AccountRow | undefined> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql<AccountRow>`
+      update trestle.users set modified = now(), password = ${password}
+      where id = ${id} and password is not distinct from ${former}
+      returning *`.execute(tx)
+    if (rows[0]) await announce(tx, `user ${rows[0].id}`)
+    return rows[0]
+  })
 }
 
 /** Changes an account and tells all processes; undefined when there is none. */
 export async function changeAccount(db: Db, id: string, change: AccountChange): Promise<AccountRow | undefined> {
-  const { first_name, last_name, company, role, tags, disabled, password } = change
+  const { first_name, last_name, company, role, tags, disabled } = change
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql<AccountRow>`
       update trestle.users set
@@ -116,12 +135,11 @@ export async function changeAccount(db: Db, id: string, change: AccountChange): 
         company = case when ${company !== undefined} then ${company ?? null}::text else company end,
         tags = coalesce(${tags ?? null}::text[], tags),
         disabled = coalesce(${disabled ?? null}, disabled),
-        password = coalesce(${password ?? null}, password),
         rights = rights + case when ${role ?? null}::text is distinct from role and ${role !== undefined} then 1 else 0 end,
         role = coalesce(${role ?? null}::text, role)
       where id = ${id}
       returning *`.execute(tx)
-    if (rows[0]) await announce(tx, `user ${id}`)
+    if (rows[0]) await announce(tx, `user ${rows[0].id}`)
     return rows[0]
   })
 }

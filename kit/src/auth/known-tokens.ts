@@ -37,7 +37,7 @@ export class KnownTokens<Entry extends Known> implements Listener {
   async load(token: string, ask: () => Promise<Entry | undefined>): Promise<Entry | undefined> {
     const { version } = this
     const entry = await ask()
-    if (entry && version === this.version) {
+    if (entry && version === this.version && Date.now() < entry.expires) {
       if (this.entries.size >= rememberedAtMost) this.entries.delete(this.entries.keys().next().value!)
       this.entries.set(token, entry)
     }

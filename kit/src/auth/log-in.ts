@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import { badRequest, unauthorized } from "../core/errors.ts"
 import type { Db } from "../db/database.ts"
-import { type AccountRow, accountByEmail, changeAccount } from "./accounts.ts"
+import { type AccountRow, accountByEmail, changePassword } from "./accounts.ts"
 import type { Browsers } from "./browsers.ts"
 import type { LoginLimits } from "./login-limits.ts"
 import { checkPassword } from "./password-rules.ts"
@@ -31,10 +31,10 @@ export async function checkLogin(
   { db, passwords, limits, browsers }: Accounts,
   request: FastifyRequest,
   { email, password }: { email: string; password: string },
-  refusal = wrongLogin,
+  { refusal = wrongLogin, countedBy }: { refusal?: string; countedBy?: string | undefined } = {},
 ): Promise<AccountRow> {
   const row = await accountByEmail(db, email)
-  const browser = await browsers.find(request, row?.id)
+  const browser = countedBy ?? (await browsers.find(request, row?.id))
   const attempt = { account: email.toLowerCase(), address: request.ip, browser }
   await limits.begin(attempt)
   const { ok, outdated } = await passwords.verify(password, row?.password).catch(async (error) => {
@@ -45,11 +45,14 @@ export async function checkLogin(
   if (!ok || !row || row.disabled) throw badRequest(refusal)
   await limits.succeeded(attempt)
   // Made with older parameters, or by RESTPie3: only now is the password there to make it anew.
-  if (outdated) await changeAccount(db, row.id, { password: await passwords.hash(password) })
-  return row
+  if (!outdated) return row
+  return (await changePassword(db, row, await passwords.hash(password))) ?? refuse(refusal)
 }
 
-/** Begins the session of somebody who has just shown who they are; the token is for those who asked for one. */
+/**
+ * Begins the session of somebody who has just shown who they are; the token is for those who asked for one.
+ * @throws HttpError 400 when the account was disabled, deleted or given another password meanwhile
+ */
 export async function enter(
   { sessions, browsers }: Pick<Accounts, "sessions" | "browsers">,
   row: AccountRow,
@@ -58,8 +61,20 @@ export async function enter(
   { remember, token }: { remember: boolean; token: boolean },
 ): Promise<string> {
   const kind = token ? "token" : "cookie"
-  if (kind === "cookie") await browsers.remember(request, reply, row.id)
-  return sessions.begin(row, request, reply, { kind, remember })
+  try {
+    const made = await sessions.begin(row, request, reply, { kind, remember })
+    if (made === undefined) return refuse(wrongLogin)
+    if (kind === "cookie") await browsers.remember(request, reply, row.id)
+    return made
+  } catch (error) {
+    // The account was deleted meanwhile (foreign_key_violation).
+    if ((error as { code?: string }).code === "23503") return refuse(wrongLogin)
+    throw error
+  }
+}
+
+function refuse(detail: string): never {
+  throw badRequest(detail)
 }
 
 /** Makes sure that it is the owner who asks, and not who found the browser open: by the password, or by a login of just now. */
@@ -70,7 +85,10 @@ export async function checkOwner(
   password: string | undefined,
 ): Promise<void> {
   if (row.password !== null) {
-    await checkLogin(accounts, request, { email: row.email, password: password ?? "" }, wrongPassword)
+    // Counted by the session: nobody else can keep the owner from it by guessing.
+    const countedBy = request.identity?.session?.session.id
+    const credentials = { email: row.email, password: password ?? "" }
+    await checkLogin(accounts, request, credentials, { refusal: wrongPassword, countedBy })
   } else if (Date.now() - Date.parse(request.user.since ?? "") > freshMs) {
     throw unauthorized("This needs a login of a moment ago. Log in again.")
   }

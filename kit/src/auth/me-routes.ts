@@ -1,7 +1,7 @@
 /** What people can do with their own account. */
 import type { FastifyRequest } from "fastify"
 import type { Api } from "../app.ts"
-import { badRequest, forbidden, notFound, unauthorized } from "../core/errors.ts"
+import { badRequest, conflict, forbidden, notFound, unauthorized } from "../core/errors.ts"
 import { Id, Timestamp, Type } from "../core/schema.ts"
 import { Password } from "./account-routes.ts"
 import {
@@ -11,6 +11,7 @@ import {
   accountOf,
   Company,
   changeAccount,
+  changePassword,
   deleteAccount,
   PersonName,
 } from "./accounts.ts"
@@ -93,10 +94,11 @@ export function meRoutes(api: Api, accounts: Accounts): void {
       await checkOwner(accounts, request, owner, current_password)
       if (new_password === current_password) throw badRequest("The new password is the current one. Choose another.")
       refuseWeak(accounts, new_password, { email, names: [first_name, last_name] }, "new_password")
-      const row = await changeAccount(db, id, { password: await passwords.hash(new_password) })
+      const row = await changePassword(db, owner, await passwords.hash(new_password))
+      if (!row) throw conflict("The password was changed by another request meanwhile. Log in with the new one.")
       const identity = request.identity as Identity
       await sessions.endAll(id, identity.session?.session.id)
-      const token = await sessions.renewAfterLogin(row ?? gone(), identity, request, reply)
+      const token = await sessions.renewAfterLogin(row, identity, request, reply)
       return identity.session?.session.kind === "token" ? { token } : {}
     },
   )

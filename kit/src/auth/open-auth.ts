@@ -34,7 +34,7 @@ export interface Auth {
 
 export function openAuth({ config, database, redis, log }: AuthOptions): Auth {
   const { db } = database
-  const changes: Changes = new Changes(database.address, log.for("changes"), {
+  const changes: Changes = new Changes(database, log.for("changes"), {
     changed: (what) => {
       keys.known.changed(what)
       sessions.known.changed(what)

@@ -39,11 +39,12 @@ export function postgresSessions(db: Db): Sessions {
         update trestle.sessions set renewed = ${renewed.toISOString()}, expires = ${expires.toISOString()}
         where id = ${id} and renewed < ${renewed.toISOString()}`.execute(db)
     },
-    async rotate({ id }, { from, to, rights, authenticated }) {
+    async rotate({ id }, { from, to, rights, authenticated, keepsFormer }) {
       const until = new Date(Date.now() + formerTokenMs).toISOString()
+      const [former, formerUntil] = keepsFormer ? [from, until] : [null, null]
       const { numAffectedRows } = await sql`
         update trestle.sessions
-        set hash = ${to}, former = ${from}, former_until = ${until}, rights = ${rights}, authenticated = ${authenticated}
+        set hash = ${to}, former = ${former}, former_until = ${formerUntil}, rights = ${rights}, authenticated = ${authenticated}
         where id = ${id} and hash = ${from}`.execute(db)
       return numAffectedRows === 1n
     },

@@ -21,7 +21,16 @@ const rotateScript = `
   local left = redis.call("pttl", KEYS[1])
   redis.call("hset", KEYS[1], "hash", ARGV[2], "rights", ARGV[3], "authenticated", ARGV[4])
   redis.call("set", KEYS[3], ARGV[5], "px", left)
-  redis.call("pexpire", KEYS[2], math.min(left, tonumber(ARGV[6])))
+  if tonumber(ARGV[6]) > 0 then redis.call("pexpire", KEYS[2], math.min(left, tonumber(ARGV[6])))
+  else redis.call("del", KEYS[2]) end
+  return 1`
+
+/** Prolongs a session with the token that it has now, and nothing that was ended or replaced meanwhile. */
+const renewScript = `
+  local hash = redis.call("hget", KEYS[1], "hash")
+  if not hash then return 0 end
+  redis.call("hset", KEYS[1], "renewed", ARGV[1], "expires", ARGV[2])
+  for _, key in ipairs({ KEYS[1], KEYS[2], ARGV[4] .. hash }) do redis.call("pexpireat", key, ARGV[3]) end
   return 1`
 
 /** @param prefix stands before every key, so that applications can share a Redis */
@@ -36,6 +45,7 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
 
   async function end(userId: string, id: string): Promise<boolean> {
     const [owner, hash] = await redis.hmget(at("session", id), "userId", "hash")
+    if (owner === null) await redis.srem(at("sessions", userId), id)
     if (owner !== userId) return false
     const ended = await redis.del(at("session", id))
     await Promise.all([redis.del(at("token", hash!), at("session-data", id)), redis.srem(at("sessions", userId), id)])
@@ -70,18 +80,11 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
         .sort((a, b) => b.created.localeCompare(a.created) || a.id.localeCompare(b.id))
     },
     async renew({ id }, renewed, expires) {
-      const hash = await redis.hget(at("session", id), "hash")
-      if (hash === null) return
-      const until = expires.getTime()
-      await redis
-        .multi()
-        .hset(at("session", id), { renewed: renewed.toISOString(), expires: expires.toISOString() })
-        .pexpireat(at("session", id), until)
-        .pexpireat(at("token", hash), until)
-        .pexpireat(at("session-data", id), until)
-        .exec()
+      const keys = [at("session", id), at("session-data", id)]
+      const moments = [renewed.toISOString(), expires.toISOString(), expires.getTime()]
+      await redis.eval(renewScript, keys.length, ...keys, ...moments, at("token", ""))
     },
-    async rotate({ id }, { from, to, rights, authenticated }) {
+    async rotate({ id }, { from, to, rights, authenticated, keepsFormer }) {
       const [oldHash, newHash] = [text(from), text(to)]
       const keys = [at("session", id), at("token", oldHash), at("token", newHash)]
       const done = await redis.eval(
@@ -93,7 +96,7 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
         String(rights),
         authenticated,
         id,
-        formerTokenMs,
+        keepsFormer ? formerTokenMs : 0,
       )
       return done === 1
     },

@@ -35,10 +35,7 @@ export interface Sessions {
   list(userId: string): Promise<Session[]>
   renew(session: Session, renewed: Date, expires: Date): Promise<void>
   /** Gives it another token, if it still has the first one: of two requests only one changes it. */
-  rotate(
-    session: Session,
-    change: { from: Buffer; to: Buffer; rights: number; authenticated: string },
-  ): Promise<boolean>
+  rotate(session: Session, change: Rotation): Promise<boolean>
   /** Ends one of an account; false when it has none with this id. */
   end(userId: string, id: string): Promise<boolean>
   /** Ends all of an account, but one. */
@@ -49,6 +46,18 @@ export interface Sessions {
   remove(id: string, key: string): Promise<void>
   /** Removes what has expired. */
   sweep(): Promise<void>
+}
+
+/** A change of a session's token. */
+export interface Rotation {
+  /** The hash of the token that it has. */
+  from: Buffer
+  /** The hash of the one that it gets. */
+  to: Buffer
+  rights: number
+  authenticated: string
+  /** Whether the former token works for a moment longer: not after a new password, since it may be in other hands. */
+  keepsFormer: boolean
 }
 
 /** How long the token before the last rotation still works: requests that were sent with it are under way. */

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import type { FastifyReply, FastifyRequest } from "fastify"
 import { sql } from "kysely"
 import type { Config } from "../core/config/index.ts"
+import { unauthorized } from "../core/errors.ts"
 import type { User } from "../core/roles.ts"
 import { announce } from "../db/changes.ts"
 import type { Db } from "../db/database.ts"
@@ -22,7 +23,7 @@ interface KnownSession extends Known, Identity {
 }
 
 /** What of an account a session needs. */
-type Owner = Pick<AccountRow, "id" | "email" | "first_name" | "last_name" | "role" | "disabled" | "rights">
+type Owner = Pick<AccountRow, "id" | "email" | "first_name" | "last_name" | "role" | "disabled" | "rights" | "password">
 
 export class UserSessions {
   private readonly db: Db
@@ -40,13 +41,17 @@ export class UserSessions {
     this.known = new KnownTokens(isCurrent)
   }
 
-  /** Begins a session with a token of its own, ends the one that the request came with, and sends the cookie. */
+  /**
+   * Begins a session with a token of its own, ends the one that the request came with, and sends the cookie.
+   * @param owner as it was when its password was verified, or its like
+   * @returns the token; undefined when the account has been disabled, deleted or given another password since then
+   */
   async begin(
     owner: Owner,
     request: FastifyRequest,
     reply: FastifyReply,
     { kind, remember }: Pick<Session, "kind" | "remember">,
-  ): Promise<string> {
+  ): Promise<string | undefined> {
     const now = Date.now()
     const moment = new Date(now).toISOString()
     const token = newToken()
@@ -64,6 +69,12 @@ export class UserSessions {
       agent: String(request.headers["user-agent"] ?? "").slice(0, 300),
     }
     await this.sessions.add(session, hashToken(token))
+    // Whoever ends all sessions of the account either saw this one, or is seen here.
+    const current = await this.ownerOf(session)
+    if (!current || current.disabled || current.password !== owner.password) {
+      await this.end(session)
+      return undefined
+    }
     if (kind === "cookie") {
       // Whoever planted a cookie before the login holds nothing afterwards.
       if (request.identity?.session) await this.end(request.identity.session.session)
@@ -88,7 +99,7 @@ export class UserSessions {
     const use = (entry: KnownSession | undefined): Identity | undefined | Promise<Identity> => {
       if (entry?.session.session.kind !== "cookie") return undefined
       if (entry.isFormer) return entry
-      if (entry.isOutdated) return this.rotate(entry, entry.session.session.authenticated, request, reply)
+      if (entry.isOutdated) return this.rotate(entry, request, reply)
       if (this.prolong(entry)) this.sendCookie(request, reply, token, entry.session.session)
       return entry
     }
@@ -106,12 +117,9 @@ export class UserSessions {
     const { session, token } = identity.session!
     const fresh = newToken()
     const authenticated = new Date().toISOString()
-    await this.sessions.rotate(session, {
-      from: hashToken(token),
-      to: hashToken(fresh),
-      rights: owner.rights,
-      authenticated,
-    })
+    const change = { from: hashToken(token), to: hashToken(fresh), rights: owner.rights, authenticated }
+    // Another request gave it another token: that one is in force, and this one would be dead.
+    if (!(await this.sessions.rotate(session, { ...change, keepsFormer: false }))) throw unauthorized()
     await this.tellOf(session)
     if (session.kind === "cookie") this.sendCookie(request, reply, fresh, session)
     return fresh
@@ -167,7 +175,7 @@ export class UserSessions {
 
   private async ownerOf({ userId }: Session): Promise<Owner | undefined> {
     const { rows } = await sql<Owner>`
-      select id, email, first_name, last_name, role, disabled, rights from trestle.users
+      select id, email, first_name, last_name, role, disabled, rights, password from trestle.users
       where id = ${userId}`.execute(this.db)
     return rows[0]
   }
@@ -186,19 +194,17 @@ export class UserSessions {
   }
 
   /** After a change of rights: who knew the token before knows nothing now. Requests under way may still use it for a moment. */
-  private async rotate(
-    entry: KnownSession,
-    authenticated: string,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<Identity> {
+  private async rotate(entry: KnownSession, request: FastifyRequest, reply: FastifyReply): Promise<Identity> {
     const { session, token } = entry.session
     const fresh = newToken()
+    const { authenticated } = session
     const { rights } = (await this.ownerOf(session)) ?? session
-    const change = { from: hashToken(token), to: hashToken(fresh), rights, authenticated }
-    if (await this.sessions.rotate(session, change)) this.sendCookie(request, reply, fresh, session)
+    const change = { from: hashToken(token), to: hashToken(fresh), rights, authenticated, keepsFormer: true }
+    const isOurs = await this.sessions.rotate(session, change)
     this.known.forget(token)
-    return entry
+    if (!isOurs) return entry
+    this.sendCookie(request, reply, fresh, session)
+    return { ...entry, session: { session, token: fresh } }
   }
 
   private async tellOf({ id }: Pick<Session, "id">): Promise<void> {

@@ -7,6 +7,7 @@ import {
   accountRoles,
   Company,
   changeAccount,
+  changePassword,
   createAccount,
   EmailAddress,
   findAccounts,
@@ -96,9 +97,12 @@ export function enable({ words: [email = ""] }: Arguments): Promise<void> {
 
 export async function password({ words: [email = ""], flags }: Arguments): Promise<void> {
   const given = flags["password-stdin"] ? await readPassword() : undefined
-  await withAccount(email, async (context, { id, email, first_name, last_name, disabled }) => {
+  await withAccount(email, async (context, row) => {
+    const { id, email, first_name, last_name, disabled } = row
     const password = newPassword(given, context.config.accounts, { email, names: [first_name, last_name] })
-    await changeAccount(context.db, id, { password: await hashOf(password) })
+    if (!(await changePassword(context.db, row, await hashOf(password)))) {
+      throw new BootError(`The password of ${email} was changed by somebody else meanwhile. It is theirs; try again.`)
+    }
     if (given === undefined) print(password)
     note(
       `${email} has a new password${given === undefined ? ", shown only now" : ""}.${disabled ? " It is disabled." : ""}`,

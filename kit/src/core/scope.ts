@@ -16,7 +16,7 @@ export interface Scope {
 const storage = new AsyncLocalStorage<Scope | undefined>()
 
 /** Runs `work`, and all that it starts, for this scope. */
-export const runIn = <T>(scope: Scope, work: () => T): T => storage.run(scope, work)
+export const runIn = <T>(scope: Scope | undefined, work: () => T): T => storage.run(scope, work)
 
 /** The scope that the running code works for, if there is one. */
 export const currentScope = (): Scope | undefined => storage.getStore()

@@ -4,10 +4,12 @@
  * connection can be cut without a word.
  */
 
+import { randomUUID } from "node:crypto"
 import { sql } from "kysely"
 import pg from "pg"
 import type { Log } from "../core/log.ts"
-import { connectionOptions, type DatabaseAddress, type Db } from "./database.ts"
+import { runIn } from "../core/scope.ts"
+import { connectionOptions, type Database, type DatabaseAddress, type Db } from "./database.ts"
 
 const channel = "trestle_changes"
 
@@ -36,6 +38,7 @@ export async function announce(db: Db, what: string): Promise<void> {
 
 export class Changes {
   private readonly address: DatabaseAddress
+  private readonly db: Db
   private readonly log: Log
   private readonly listener: Listener
   private client: pg.Client | undefined
@@ -48,8 +51,9 @@ export class Changes {
   private isClosed = false
 
   /** Connects when it is first asked for. */
-  constructor(address: DatabaseAddress, log: Log, listener: Listener) {
+  constructor({ address, db }: Pick<Database, "address" | "db">, log: Log, listener: Listener) {
     this.address = address
+    this.db = db
     this.log = log
     this.listener = listener
   }
@@ -115,9 +119,17 @@ export class Changes {
     this.client = client
     client.on("error", () => void this.drop(client))
     client.on("end", () => void this.drop(client))
-    client.on("notification", ({ payload }) => this.listener.changed(payload ?? ""))
+    const { promise: heard, resolve: hear } = Promise.withResolvers<void>()
+    const hello = `hello ${randomUUID()}`
+    client.on("notification", ({ payload = "" }) => {
+      if (payload === hello) hear()
+      else if (!payload.startsWith("hello ")) this.listener.changed(payload)
+    })
     await client.connect()
     await client.query(`listen ${channel}`)
+    // A pooler that shares connections between statements takes the LISTEN, answers questions, and delivers nothing.
+    await runIn(undefined, () => announce(this.db, hello))
+    await within(answerWithinMs, heard)
     // What changed while nobody listened is not known.
     this.listener.reset()
     return client
@@ -133,4 +145,12 @@ export class Changes {
     const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
     stream.destroy()
   }
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("notifications do not arrive (is there a pooler in between?)")), ms)
+  })
+  await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }

@@ -8,6 +8,9 @@ import { isUnreachable } from "./database.ts"
 const oldest = 15
 const newest = 18
 
+/** The connection of each process that hears of changes. */
+const listening = 1
+
 /** Connections besides the pools: migrations and commands beside the running server. */
 const spare = 2
 
@@ -40,12 +43,12 @@ export async function checkServer(pool: pg.Pool, processes: number, poolSize: nu
     { of: "the database's connection limit", size: isLimited(room.database) ? room.database : Infinity },
   ]
   const least = limits.reduce((a, b) => (b.size < a.size ? b : a))
-  const wanted = processes * poolSize + spare
+  const wanted = processes * (poolSize + listening) + spare
   if (wanted > least.size) {
-    const fits = Math.floor((least.size - spare) / processes)
+    const fits = Math.floor((least.size - spare) / processes) - listening
     throw new BootError(
       `The database admits ${least.size} connections (${least.of}), but ${processes} × database.pool_size ` +
-        `${poolSize} + ${spare} spare = ${wanted} are wanted. ` +
+        `(${poolSize} + ${listening} that listens) + ${spare} spare = ${wanted} are wanted. ` +
         (fits >= 1
           ? `Set DATABASE_POOL_SIZE to ${fits} or less, or raise the server's limit.`
           : "Start fewer processes, or raise the server's limit."),

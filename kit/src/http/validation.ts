@@ -90,6 +90,8 @@ function readObject(schema: TSchema, text: Record<string, unknown>): Record<stri
 function readText(schema: TSchema, text: unknown): unknown {
   if (Type.IsArray(schema)) return (Array.isArray(text) ? text : [text]).map((item) => readText(schema.items, item))
   if (typeof text !== "string") return text
+  // PostgreSQL takes a uuid in any case, and writes it in lower case: one spelling, or comparisons fail.
+  if (Type.IsString(schema) && (schema as { format?: string }).format === "uuid") return text.toLowerCase()
   if (Type.IsInteger(schema)) return /^-?\d{1,15}$/.test(text) ? Number(text) : text
   if (Type.IsNumber(schema)) return /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : text
   if (Type.IsBoolean(schema)) return text === "true" ? true : text === "false" ? false : text
