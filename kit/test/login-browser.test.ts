@@ -64,7 +64,8 @@ test("in a browser a person signs up, logs out, and logs in again", { skip }, as
   await shoot(page, "login")
   await fill({ email, password: "Something else 7" })
   await submit()
-  assert.equal(await page.evaluate("document.activeElement.id"), "problem")
+  // The browser moves the focus there in its own time.
+  await page.until("document.activeElement.id === 'problem'")
   await shoot(page, "login-wrong")
 
   await page.open(`${url}/auth/signup?next=/auth/login`)

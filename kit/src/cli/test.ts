@@ -12,8 +12,11 @@ import { openTestServer, testServerVariable } from "../db/test-database.ts"
 import type { Arguments } from "./command.ts"
 import { findProject } from "./project.ts"
 
-/** Of two flags of one name Node takes the later, the caller's. A test that hangs fails after these milliseconds. */
-const defaults = [`--test-concurrency=${availableParallelism()}`, "--test-timeout=120000"]
+/**
+ * Of two flags of one name Node takes the later, the caller's. One file more than there are cores, since some wait. A test that
+ * hangs fails after these milliseconds.
+ */
+const defaults = [`--test-concurrency=${availableParallelism() + 1}`, "--test-timeout=120000"]
 
 export async function test({ words }: Arguments): Promise<void> {
   const { folder } = findProject()
