@@ -137,6 +137,17 @@ both("a token that a client chose itself is never taken", async (t, start) => {
   assert.notEqual(anna.cookies.get("session"), "A".repeat(43))
 })
 
+both("the browser's cookie is kept from login to login, and one that a client made up is not", async (t, start) => {
+  const { url } = await start(t)
+  const anna = new Browser(url)
+  anna.cookies.set("browser", "A".repeat(43))
+  await anna.post("/api/signup", personOf("anna"))
+  const own = anna.cookies.get("browser")!
+  assert.notEqual(own, "A".repeat(43))
+  await anna.post("/api/login", { email: "anna@example.com", password: personOf("anna").password })
+  assert.equal(anna.cookies.get("browser"), own)
+})
+
 both("a wrong password, an unknown address and a disabled account get the same answer", async (t, start) => {
   const { url, db } = await start(t)
   for (const name of ["anna", "bert"]) await new Browser(url).post("/api/signup", personOf(name))

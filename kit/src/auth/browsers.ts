@@ -38,8 +38,9 @@ export class Browsers {
 
   /** Remembers that the browser logged in to the account. */
   async remember(request: FastifyRequest, reply: FastifyReply, userId: string): Promise<void> {
+    // An id that we did not make was planted: who knows it could fill the owner's count.
     const known = this.cookie.read(request)
-    const id = known && known.length === 43 ? known : randomBytes(32).toString("base64url")
+    const id = known && (await this.isOurs(known)) ? known : randomBytes(32).toString("base64url")
     await sql`
       insert into trestle.browsers (hash, user_id) values (${hashToken(id)}, ${userId})
       on conflict (hash, user_id) do update set used = now()`.execute(this.db)
@@ -48,6 +49,11 @@ export class Browsers {
         select hash from trestle.browsers where user_id = ${userId} order by used desc limit ${browsersOfAccount}
       )`.execute(this.db)
     this.cookie.write(request, reply, id, keptForMs)
+  }
+
+  private async isOurs(id: string): Promise<boolean> {
+    const { rows } = await sql`select 1 from trestle.browsers where hash = ${hashToken(id)} limit 1`.execute(this.db)
+    return rows.length > 0
   }
 
   async sweep(): Promise<void> {
