@@ -247,6 +247,19 @@ test("a new password and a role that was taken away count on the other server", 
   await refusedWithinASecond(t, [browser!], performance.now())
 })
 
+test("the server that changes an account counts it at once, whatever it is told of", async (t) => {
+  const { first, second, wire } = await twoServers(t)
+  const anna = new Browser(second.url)
+  const { id } = (await anna.post("/api/signup", person("anna"))).body
+  const { token } = await createApiKey(first.db, { name: "boss", role: "superuser" })
+  const boss = new Browser(second.url, { "x-api-key": token })
+  // So often that she is remembered.
+  for (let i = 0; i < 50; i++) assert.equal((await anna.get("/api/users")).status, 403)
+  wire.silence(true)
+  assert.equal((await boss.patch(`/api/users/${id}`, { role: "superuser" })).status, 200)
+  assert.equal((await anna.get("/api/users")).status, 200)
+})
+
 test("a revoked API key is refused on every server", async (t) => {
   const { first, second } = await twoServers(t)
   const { key, token } = await createApiKey(first.db, { name: "machine", role: "editor" })

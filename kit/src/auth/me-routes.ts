@@ -50,6 +50,7 @@ export function meRoutes(api: Api, accounts: Accounts): void {
   api.patch("/api/me", { role: "readonly", schema: { body: MyChange, response: { 200: Me } } }, async (request) => {
     const { id } = await accountOfCaller(request)
     const row = await changeAccount(db, id, request.body)
+    sessions.ownerChanged(id)
     return { me: accountOf(row ?? gone()) }
   })
 

@@ -52,6 +52,7 @@ export function userRoutes(api: Api, { db, sessions }: Pick<Accounts, "db" | "se
       }
       const row = await changeAccount(db, params.id, body)
       if (!row) throw notFound("user")
+      sessions.ownerChanged(row.id)
       if (body.disabled) await sessions.endAll(row.id)
       return accountOf(row)
     },

@@ -138,6 +138,11 @@ export class UserSessions {
   async endAll(userId: string, exceptId?: string): Promise<void> {
     await this.sessions.endAll(userId, exceptId)
     await announce(this.db, `user ${userId}`)
+    this.ownerChanged(userId)
+  }
+
+  /** After a change of the account that all processes are told of: this one counts it before it answers. */
+  ownerChanged(userId: string): void {
     this.known.changed(`user ${userId}`)
   }
 
