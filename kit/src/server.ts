@@ -1,4 +1,5 @@
 /** The HTTP server, put together. Read it as a table of contents: each line is a capability, in the order it applies. */
+import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance } from "fastify"
 import { type Api, type App, pathOf } from "./app.ts"
@@ -32,7 +33,8 @@ import { mediaType, serializerCompiler, undeclaredFields } from "./http/replies.
 import { requestIds, showRequestIds } from "./http/request-ids.ts"
 import { BrokenStreamsOnly, requestLog } from "./http/request-log.ts"
 import { watchRequests } from "./http/requests.ts"
-import { securityHeaders } from "./http/security-headers.ts"
+import { responseWith } from "./http/response.ts"
+import { plainSecurityHeaders, securityHeaders } from "./http/security-headers.ts"
 import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
 import type { Tls } from "./http/tls.ts"
 import { compileValidator } from "./http/validation.ts"
@@ -64,6 +66,7 @@ export async function createServer({
 }: ServerOptions): Promise<FastifyInstance> {
   const nextId = requestIds()
   const refuse = refuseConnections(config.security, nextId, log)
+  const Response = responseWith(plainSecurityHeaders(config.security))
   const server = Fastify({
     loggerInstance: log.for("server") as FastifyBaseLogger,
     logController: new BrokenStreamsOnly(),
@@ -74,9 +77,9 @@ export async function createServer({
     keepAliveTimeout: config.server.keep_alive_timeout,
     requestTimeout: config.server.receive_timeout,
     forceCloseConnections: "idle",
-    http: nodeOptions(config),
+    http: nodeOptions(config, Response),
     // Fastify's types would make this another kind of server; the two differ in nothing that is used of them.
-    ...((tls ? { https: { ...nodeOptions(config), ...tls.options } } : {}) as object),
+    ...((tls ? { https: { ...nodeOptions(config, Response), ...tls.options } } : {}) as object),
     routerOptions,
     rewriteUrl: pathOfTarget,
     frameworkErrors: refuseTargets(config.security) as never,
@@ -101,7 +104,7 @@ export async function createServer({
     server.addHook("preSerialization", mediaType(config.json_response.media_type))
   }
   clientAddresses(server, config.server.trusted_proxies, log)
-  securityHeaders(server, config.security)
+  securityHeaders(server, config.security, Response)
   showRequestIds(server)
   hideAnswers(server, config.sign_in)
   requestLog(server, config.logging, log, ends)
@@ -165,10 +168,11 @@ function registrationError(error: Error, folder: string): Error {
 }
 
 /** What Node's own server is told; the same for HTTP and HTTPS. */
-const nodeOptions = (config: Config) => ({
+const nodeOptions = (config: Config, Response: typeof ServerResponse | undefined) => ({
   headersTimeout: config.server.headers_timeout,
   // Node looks for connections over their time this often, in milliseconds; its default of 30 s would be three time-outs late.
   connectionsCheckingInterval: 1000,
   // A missing Host is refused by our guard, with a body that says so.
   requireHostHeader: false,
+  ...(Response && { ServerResponse: Response }),
 })

@@ -60,6 +60,24 @@ test("a prepared query runs in a transaction that it is given", async (t) => {
   assert.deepEqual(await db.selectFrom("sample_items").selectAll().execute(), [])
 })
 
+test("an error of a prepared query leads to who asked", async (t) => {
+  const { db } = await testApp(
+    t,
+    sampleApp(() => {}),
+  )
+  const byOwner = prepare((db: Db, { owner }: { owner: string }) =>
+    db.selectFrom("sample_items").selectAll().where("owner", "=", owner),
+  )
+  async function whoAsks() {
+    return await byOwner(db, { owner: "not a uuid" })
+  }
+  await assert.rejects(whoAsks, (error: Error) => {
+    assert.match(error.message, /uuid/)
+    assert.match(error.stack ?? "", /at async whoAsks/)
+    return true
+  })
+})
+
 test("looking at a value while the query is built says what to do", async (t) => {
   const { db } = await testApp(
     t,

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import tls from "node:tls"
+import type { FastifyReply } from "fastify"
 import { type Routes, Type } from "trestle"
 import { type TestApp, testApp } from "trestle/testing"
 import { plainSecurityHeaders } from "../src/http/security-headers.ts"
@@ -86,6 +87,52 @@ test("a route can say otherwise", async (t) => {
   assert.equal(headers["content-security-policy"], "default-src 'none'")
   assert.equal(names.filter((name) => name === "content-security-policy").length, 1)
   assert.equal(headers["x-content-type-options"], "nosniff")
+})
+
+test("a header is replaced and removed in whatever way a handler does it", async (t) => {
+  const { url } = await testApp(
+    t,
+    sampleApp((api) => {
+      const ways: Record<string, (reply: FastifyReply) => unknown> = {
+        "/removed": (reply) => reply.removeHeader("X-Frame-Options"),
+        "/removed-below": ({ raw }) => raw.removeHeader("X-Frame-Options"),
+        "/set-below": ({ raw }) => raw.setHeader("X-Frame-Options", "DENY"),
+        "/set-again": (reply) => reply.removeHeader("x-frame-options").header("X-Frame-Options", "DENY"),
+        "/by-hand": (reply) => reply.hijack().raw.writeHead(200, { "X-Frame-Options": "DENY" }).end(),
+        "/by-list": (reply) => reply.hijack().raw.writeHead(200, ["x-Frame-options", "DENY", "x-b", "c"]).end(),
+      }
+      for (const [path, way] of Object.entries(ways)) {
+        api.get(path, open, async (_request, reply) => {
+          assert.equal(reply.getHeader("x-frame-options"), "SAMEORIGIN")
+          assert.equal(reply.hasHeader("X-Frame-Options"), true)
+          assert.equal(reply.getHeaders()["x-frame-options"], "SAMEORIGIN")
+          way(reply)
+          return { text: "" }
+        })
+      }
+    }),
+  )
+  const sent: Record<string, string[]> = {}
+  for (const path of ["/removed", "/removed-below", "/set-below", "/set-again", "/by-hand", "/by-list"]) {
+    const { status, headers, names } = await ask(`${url}/api/sample${path}`)
+    assert.equal(status, 200)
+    assert.equal(headers["x-content-type-options"], "nosniff", path)
+    sent[path] = names.filter((name) => name === "x-frame-options").map(() => String(headers["x-frame-options"]))
+  }
+  assert.deepEqual(sent, {
+    "/removed": [],
+    "/removed-below": [],
+    "/set-below": ["DENY"],
+    "/set-again": ["DENY"],
+    "/by-hand": ["DENY"],
+    "/by-list": ["DENY"],
+  })
+})
+
+test("Fastify's injection answers with the same headers", async (t) => {
+  const { server } = await testApp(t, sampleApp(routes))
+  const { headers } = await server.inject("/api/health")
+  for (const [name, value] of Object.entries(expected)) assert.equal(headers[name], value)
 })
 
 test("answers without a request have the same headers, and an empty setting leaves its header out", async (t) => {

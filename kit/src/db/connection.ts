@@ -77,15 +77,28 @@ export function connectionClass({ preparedStatements, logSql, log }: ConnectionS
     private async run(text: string, values: unknown[] = []): Promise<pg.QueryResult> {
       const name = preparedStatements ? nameOf(text) : undefined
       try {
-        return await super.query(name ? { name, text, values } : { text, values })
+        return await this.send(text, values, name)
       } catch (error) {
         if (name && isStalePlan(error)) {
           rename(text, name)
           // A failed transaction takes no more statements; there the next one to use the statement has the new name.
           if (!inTransaction(this) && !this.calledOff) return this.run(text, values)
         }
+        // Its own stack begins at the socket; this one leads to whoever asks.
+        if (error instanceof Error) Error.captureStackTrace(error)
         throw withStatement(error, text)
       }
+    }
+
+    /** As pg does it for an object, but without copying that, which alone costs a twentieth of a small query. */
+    private send(text: string, values: unknown[], name: string | undefined): Promise<pg.QueryResult> {
+      return new Promise((resolve, reject) => {
+        const query: pg.Query & { name?: string | undefined } = new pg.Query(text, values, (error, result) =>
+          error ? reject(error) : resolve(result),
+        )
+        query.name = name
+        super.query(query)
+      })
     }
 
     private async timed(text: string, values?: unknown[]): Promise<pg.QueryResult> {

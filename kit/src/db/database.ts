@@ -9,6 +9,7 @@ import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
 import { cancellable } from "./cancel.ts"
 import { connectionClass, types } from "./connection.ts"
+import { goStraight } from "./prepare.ts"
 
 /** The database of an application: Kysely, with its tables. */
 export type Db = Kysely<Tables>
@@ -62,7 +63,9 @@ export function openDatabase(address: DatabaseAddress, settings: DatabaseSetting
     if (!isClosing) log.for("database").warn(`A connection was lost: ${error.message}. The next query makes a new one.`)
   })
 
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: cancellable(pool) as never }) })
+  const cancelled = cancellable(pool)
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: cancelled as never }) })
+  goStraight(db, cancelled)
   return {
     db,
     address,

@@ -2,18 +2,24 @@
  * Headers that tell browsers to be careful, on every answer. A route that needs another value sets it with `reply.header`,
  * which replaces ours, as the documentation pages do with their Content-Security-Policy.
  */
+import type { ServerResponse } from "node:http"
 import type { FastifyInstance } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import { headersOf } from "./reply-headers.ts"
 
-export function securityHeaders(api: FastifyInstance, settings: Config["security"]): void {
+/** @param Response the server's responses, which have those headers from the start that are always the same */
+export function securityHeaders(
+  api: FastifyInstance,
+  settings: Config["security"],
+  Response: typeof ServerResponse | undefined,
+): void {
   const headers = plainSecurityHeaders(settings)
   // Without includeSubDomains: it would bind hosts that this server knows nothing of.
   const transport = settings.hsts_max_age > 0 ? `max-age=${settings.hsts_max_age}` : undefined
 
   api.addHook("onRequest", (request, reply, done) => {
-    // At once, which is much cheaper than one by one.
-    Object.assign(headersOf(reply), headers)
+    // Fastify's injection has a response of its own.
+    if (!Response || !(reply.raw instanceof Response)) Object.assign(headersOf(reply), headers)
     // RFC 6797, section 7.2: never over plain HTTP.
     if (transport && request.protocol === "https") reply.header("strict-transport-security", transport)
     done()
