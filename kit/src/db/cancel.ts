@@ -32,27 +32,22 @@ export function cancellable(pool: pg.Pool) {
       const scope = currentScope()
       if (!scope) return pool.connect()
       if (scope.abortReason) throw scope.abortReason
-      return connectFor(scope, pool.connect() as Promise<Connection>)
+      return connectFor(scope, pool)
     },
   }
 }
 
 /** Waits for a connection until the work is called off; one that comes after that goes straight back. */
-function connectFor(scope: Scope, connecting: Promise<Connection>): Promise<Connection> {
+function connectFor(scope: Scope, pool: pg.Pool): Promise<Connection> {
   return new Promise((resolve, reject) => {
     scope.onAbort(reject)
-    connecting.then(
-      (client) => {
-        scope.offAbort(reject)
-        if (scope.abortReason) return client.release()
-        cancelWith(scope, client)
-        resolve(client)
-      },
-      (error) => {
-        scope.offAbort(reject)
-        reject(error)
-      },
-    )
+    pool.connect((error, client) => {
+      scope.offAbort(reject)
+      if (error) return reject(error)
+      if (scope.abortReason) return client!.release()
+      cancelWith(scope, client as Connection)
+      resolve(client as Connection)
+    })
   })
 }
 

@@ -7,6 +7,7 @@ import { inspect } from "node:util"
 import pg from "pg"
 import type { Log } from "../core/log.ts"
 import type { CalledOff } from "./cancel.ts"
+import { type Shapes, Statement } from "./statement.ts"
 
 /** How many different statements a process names. Each costs every connection some memory in the server. */
 const namedAtMost = 500
@@ -27,6 +28,7 @@ export interface ConnectionSettings {
 export function connectionClass({ preparedStatements, logSql, log }: ConnectionSettings): typeof pg.Client {
   const names = new Map<string, string>()
   const seenOnce = new Set<string>()
+  const shapes: Shapes = new Map()
 
   /** A name from the second use on: what is asked once, such as a list of changing length, should not fill the server. */
   function nameOf(text: string): string | undefined {
@@ -52,6 +54,7 @@ export function connectionClass({ preparedStatements, logSql, log }: ConnectionS
     if (names.get(text) !== staleName) return
     const [base, version = 0] = staleName.split(".")
     names.set(text, `${base}.${Number(version) + 1}`)
+    shapes.delete(staleName)
   }
 
   return class Connection extends pg.Client {
@@ -93,11 +96,8 @@ export function connectionClass({ preparedStatements, logSql, log }: ConnectionS
     /** As pg does it for an object, but without copying that, which alone costs a twentieth of a small query. */
     private send(text: string, values: unknown[], name: string | undefined): Promise<pg.QueryResult> {
       return new Promise((resolve, reject) => {
-        const query: pg.Query & { name?: string | undefined } = new pg.Query(text, values, (error, result) =>
-          error ? reject(error) : resolve(result),
-        )
-        query.name = name
-        super.query(query)
+        const settle = (error: Error | undefined, result: pg.QueryResult) => (error ? reject(error) : resolve(result))
+        super.query(new Statement(text, values, name, shapes, settle))
       })
     }
 

@@ -9,7 +9,7 @@ import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
 import { cancellable } from "./cancel.ts"
 import { connectionClass, types } from "./connection.ts"
-import { goStraight } from "./prepare.ts"
+import { rememberPool } from "./pool-below.ts"
 
 /** The database of an application: Kysely, with its tables. */
 export type Db = Kysely<Tables>
@@ -65,7 +65,7 @@ export function openDatabase(address: DatabaseAddress, settings: DatabaseSetting
 
   const cancelled = cancellable(pool)
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: cancelled as never }) })
-  goStraight(db, cancelled)
+  rememberPool(db, cancelled)
   return {
     db,
     address,
