@@ -7,7 +7,7 @@ import type { AppConfig } from "../declared.ts"
 import { grantableRoles } from "../roles.ts"
 import { accounts, session } from "./account-sections.ts"
 import { cors, docs, json_response, logging, rate_limit, security, server, static_files, tls } from "./http-sections.ts"
-import { Duration, Url } from "./kinds.ts"
+import { Duration, Size, Url } from "./kinds.ts"
 import { sign_in } from "./sign-in-section.ts"
 
 const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -112,10 +112,50 @@ const rolesSection = Type.Object(
 
 const workers = Type.Object(
   {
+    web: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 256,
+        description: "How many processes answer requests. Without it one for each core.",
+      }),
+    ),
     request_timeout: Duration({
       default: "20 seconds",
       description: "After this a request is answered 503 and its query is cancelled: the client has given up by then.",
     }),
+    block_timeout: Duration({
+      default: "5 seconds",
+      minimum: "1 second",
+      description:
+        "A process whose event loop stands still for so long is killed and replaced; the log says at which line it stood.",
+    }),
+    stop_timeout: Duration({
+      default: "30 seconds",
+      description: "Requests that are still in flight so long after a stop, or a reload, are cut.",
+    }),
+    max_requests: Type.Integer({
+      default: 0,
+      minimum: 0,
+      description: "A process is replaced after so many requests, give or take a tenth; 0 is never.",
+    }),
+    max_age: Type.Optional(
+      Duration({
+        minimum: "1 second",
+        description: "A process is replaced when it is so old, give or take a tenth. Without it never.",
+      }),
+    ),
+    soft_memory: Type.Optional(
+      Size({ description: "A process that uses more is replaced, and no request is lost. Without it no limit." }),
+    ),
+    hard_memory: Type.Optional(
+      Size({ description: "A process that uses more is killed and replaced at once. Without it no limit." }),
+    ),
+    user: Type.Optional(
+      Type.String({
+        pattern: "^[a-z_][a-z0-9_-]*$",
+        description: "Started as root, to listen below port 1024, the processes that answer requests run as this user.",
+      }),
+    ),
   },
   { description: "The processes that answer requests." },
 )

@@ -1,0 +1,63 @@
+/** What a supervisor and its processes say to each other, over the channel that Node opens between them. */
+import type { Config } from "../core/config/index.ts"
+import type { LimitAnswer, LimitQuestion } from "../core/limit-messages.ts"
+import type { DatabaseAddress } from "../db/database.ts"
+
+/** The settings that the supervisor needs. It reads neither the application nor the configuration: its processes do. */
+export interface Settings {
+  app: string
+  server: Pick<Config["server"], "host" | "port">
+  workers: Config["workers"]
+  database: Pick<Config["database"], "url" | "pool_size">
+  logging: Config["logging"]
+  /** Whether it speaks HTTPS, and how a curl is told to trust its certificate. */
+  tls: { trust: string } | undefined
+  /** The application's own programs, by name. */
+  programs: Record<string, { command: string; args: string[] }>
+  /** A path that everyone may GET. */
+  sample: string
+}
+
+/** What a process tells of itself, twice a second. */
+export interface Vitals {
+  connections: number
+  /** In flight. */
+  requests: number
+  /** Answered since it began. */
+  answered: number
+  /** Resident, in bytes. */
+  memory: number
+  /** The longest wait of its event loop since the last time, in milliseconds. */
+  delay: number
+}
+
+/** From a process to the supervisor. */
+export type FromWorker =
+  /** It has read the application and its settings, and waits for "begin". */
+  | { type: "settings"; settings: Settings }
+  /** It cannot begin, and ends. */
+  | { type: "failed"; reason: string }
+  /** It can take connections: "listen" gives it the sockets. */
+  | { type: "prepared" }
+  /** It accepts connections. */
+  | { type: "ready" }
+  | { type: "vitals"; vitals: Vitals }
+  /** It has accepted or closed connections. */
+  | { type: "connections"; connections: number }
+  /** It gave up its sockets to let others catch up, and wants them again. */
+  | { type: "sockets" }
+  /** It has had its requests or its time, and wants to be replaced. */
+  | { type: "tired"; why: string }
+  | { type: "limits"; question: LimitQuestion }
+
+/** From the supervisor to a process. */
+export type ToWorker =
+  /** Where the database is, and whether this process applies the migrations. */
+  | { type: "begin"; address: DatabaseAddress; migrate: boolean; windowsFrom: number }
+  /** Comes with a socket to accept connections from; `of` of them in all. */
+  | { type: "listen"; of: number }
+  /** Take no more connections, answer what is there, and end. Whatever is left after the limit is cut. */
+  | { type: "drain"; limitMs: number }
+  /** Close so many connections after their next answer, and accept none until the next such message. */
+  | { type: "shed"; connections: number }
+  | { type: "limits"; answer: LimitAnswer }
