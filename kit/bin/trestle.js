@@ -7,6 +7,7 @@ import { delimiter, dirname } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { endLike, runChild } from "./child.js"
+import { leaveFirstPlace } from "./init.js"
 
 const wanted = 24
 
@@ -22,6 +23,7 @@ function putFirstOnPath(node) {
 }
 
 async function launch(args) {
+  leaveFirstPlace()
   const current = process.versions.node
   const isOld = Number.parseInt(current, 10) < wanted
   let node = process.execPath

@@ -77,6 +77,15 @@ export interface App {
   routes: Record<string, Routes>
   /** The application's own sections of the configuration, each a TypeBox object. */
   config?: { [K in keyof AppConfig]: TSchema } & Record<string, TSchema>
+  /** Processes of its own that run as long as the server does, by name; one that ends is started again. */
+  programs?: Record<string, Program>
+}
+
+/** A command, run in the project's folder with the server's environment. It is stopped by SIGTERM. */
+export interface Program {
+  /** `"node"` is the Node that the server runs on. */
+  command: string
+  args: string[]
 }
 
 /**
@@ -93,6 +102,11 @@ export function defineApp(app: App): App {
   if (typeof app.folder !== "string") throw new BootError("defineApp needs folder: import.meta.dirname.")
   if (typeof app.routes !== "object" || app.routes === null) {
     throw new BootError("defineApp needs routes: { movies }, or routes: {} as long as there are none.")
+  }
+  for (const [name, program] of Object.entries(app.programs ?? {})) {
+    if (typeof program?.command !== "string" || !Array.isArray(program.args)) {
+      throw new BootError(`The program "${name}" is { command: "node", args: ["app/program.ts"] } or its like.`)
+    }
   }
   for (const [key, routes] of Object.entries(app.routes)) {
     if (typeof routes !== "function") {

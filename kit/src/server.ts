@@ -15,9 +15,11 @@ import { userRoutes } from "./auth/user-routes.ts"
 import { closeByDefault } from "./closed-by-default.ts"
 import type { Config } from "./core/config/index.ts"
 import { BootError } from "./core/errors.ts"
+import type { LimitChannel } from "./core/limit-messages.ts"
 import type { Log } from "./core/log.ts"
 import type { Mode } from "./core/mode.ts"
 import type { Database } from "./db/database.ts"
+import { ledgersOf } from "./db/migrations.ts"
 import { forgetSources } from "./docs/doc-comments.ts"
 import { documentation } from "./docs/documentation.ts"
 import { clientAddresses } from "./http/client-address.ts"
@@ -28,6 +30,7 @@ import { readJsonBodies } from "./http/json-body.ts"
 import { answerUnrouted, routerOptions } from "./http/methods.ts"
 import { answerError } from "./http/problems.ts"
 import { rateLimits } from "./http/rate-limits.ts"
+import { ready } from "./http/ready.ts"
 import { refuseConnections, refuseTargets, refuseTunnels } from "./http/refusals.ts"
 import { mediaType, serializerCompiler, undeclaredFields } from "./http/replies.ts"
 import { requestIds, showRequestIds } from "./http/request-ids.ts"
@@ -46,11 +49,17 @@ export interface ServerOptions {
   mode: Mode
   database: Database
   kv: Store
-  /** Where sessions are kept, instead of in the database. */
+  /** Where sessions are kept, instead of in the database, and limits are counted, over all machines. */
   redis?: AuthOptions["redis"]
+  /** Reaches the supervisor, through which limits hold over all processes of this machine. */
+  limits?: LimitChannel | undefined
   log: Log
   /** With a certificate the server speaks HTTPS only. */
   tls?: Tls | undefined
+  /** What the log calls this process: `web 1`. */
+  process?: string | undefined
+  /** Whether the process is about to end; `/api/health/ready` then answers 503, so that nothing new is sent to it. */
+  isDraining?: (() => boolean) | undefined
 }
 
 /** Makes the server of an application, ready to listen. It closes neither the database nor anything else it was given. */
@@ -61,8 +70,11 @@ export async function createServer({
   database,
   kv,
   redis,
+  limits,
   log,
   tls,
+  process: processName,
+  isDraining = () => false,
 }: ServerOptions): Promise<FastifyInstance> {
   const nextId = requestIds()
   const refuse = refuseConnections(config.security, nextId, log)
@@ -99,7 +111,7 @@ export async function createServer({
   server.setSerializerCompiler(
     serializerCompiler(undeclaredFields(mode === "production", log), config.json_response.indent) as never,
   )
-  const ends = watchRequests(server, config.workers.request_timeout)
+  const ends = watchRequests(server, { timeoutMs: config.workers.request_timeout, process: processName })
   if (config.json_response.media_type !== "application/json") {
     server.addHook("preSerialization", mediaType(config.json_response.media_type))
   }
@@ -110,7 +122,7 @@ export async function createServer({
   requestLog(server, config.logging, log, ends)
   guardRequests(server)
   cors(server, config.cors)
-  rateLimits(server, config.rate_limit)
+  rateLimits(server, config.rate_limit, { limits, redis, log })
   readJsonBodies(server, config.server.json_depth)
   const files = openStaticFiles(join(app.folder, "static"), config.static_files)
   answerUnrouted(server, files)
@@ -125,6 +137,13 @@ export async function createServer({
   await server.register(async (api) => {
     closeByDefault(api, rules)
     health(api as unknown as Api)
+    ready(api as unknown as Api, {
+      database,
+      redis,
+      ledgers: await ledgersOf(app.folder),
+      isDraining,
+      log: log.for("health"),
+    })
     login(api as unknown as Api, config.api_keys.enabled)
   })
   await server.register(async (api) => {

@@ -12,7 +12,17 @@ test("--help after a command prints its usage, and does nothing", async (t) => {
   const { run } = await makeProject(t)
   const whole = await run(["--help"])
   assert.equal(whole.code, 0)
-  for (const name of ["start", "dev", "test [FILES]", "migrate new NAME", "token revoke ID", "db url", "node ARGS"]) {
+  for (const name of [
+    "start",
+    "dev",
+    "status",
+    "reload",
+    "test [FILES]",
+    "migrate new NAME",
+    "token revoke ID",
+    "db url",
+    "node ARGS",
+  ]) {
     assert.ok(whole.stdout.includes(`trestle ${name} `), name)
   }
   assert.doesNotMatch(whole.stdout, /dev-server/)
@@ -56,6 +66,8 @@ test("a mistake in the arguments is said in a sentence, with what is meant and t
     "token list --name robot": "There is no --name.\ntrestle token list ",
     "certificate --force=yes": "--force takes no value.\ntrestle certificate ",
     "start now": '"now" is one word too many.\ntrestle start ',
+    "status web": '"web" is one word too many.\ntrestle status ',
+    "reload --json": "There is no --json.\ntrestle reload ",
     "dev -x": "There is no -x.\ntrestle dev ",
     "config server": '"server" is one word too many.\ntrestle config ',
     "db url please": '"please" is one word too many.\ntrestle db url ',

@@ -122,6 +122,7 @@ test("every route is there but hidden ones, HEAD, OPTIONS and the documentation 
     "get /api/sample/{year}-{month}/a/b getSampleByYearByMonthAB_2 sample",
     "get /api/sample/items:count getSampleItemsCount sample",
     "get /api/health getHealth server",
+    "get /api/health/ready getHealthReady server",
     "get /api/login getLogin server",
   ])
   assert.deepEqual(

@@ -3,11 +3,6 @@
  * order, not a speed: no request that was sent a second after the end may be let in, however slow the machine is.
  */
 import assert from "node:assert/strict"
-import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
-import net from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { type Api, sql, Type } from "trestle"
 import { createApiKey, revokeApiKey } from "../src/auth/api-keys.ts"
@@ -23,6 +18,7 @@ import { openStore } from "../src/store/store.ts"
 import { Browser, person } from "./browser.ts"
 import { noRedis, startRedis } from "./redis.ts"
 import { sampleApp } from "./sample/app.ts"
+import { openWire, type Wire } from "./wire.ts"
 
 const app = sampleApp((api: Api) => {
   api.put(
@@ -67,77 +63,6 @@ async function twoServers(t: TestContext, redisUrl?: string) {
   const first = await start(database.address)
   const second = await start(wire.address)
   return { first, second, wire, log }
-}
-
-/** Where the server of an address listens, and the same address with another place. */
-function place(address: DatabaseAddress, folder: string) {
-  if ("url" in address) {
-    const { hostname, port } = new URL(address.url)
-    const moved = (own: net.AddressInfo) => {
-      const url = new URL(address.url)
-      Object.assign(url, { hostname: "127.0.0.1", port: String(own.port) })
-      return { url: url.href }
-    }
-    return { real: { host: hostname, port: Number(port || 5432) }, own: { host: "127.0.0.1", port: 0 }, moved }
-  }
-  const socket = `.s.PGSQL.${address.port}`
-  const moved = () => ({ ...address, host: folder })
-  return { real: { path: join(address.host, socket) }, own: { path: join(folder, socket) }, moved }
-}
-
-/** A way to the database that hands everything on, until it is told otherwise. */
-async function openWire(t: TestContext, address: DatabaseAddress) {
-  const folder = mkdtempSync(join(tmpdir(), "wire-"))
-  const { real, own, moved } = place(address, folder)
-  const pairs = new Set<[net.Socket, net.Socket]>()
-  let isSilent = false
-  let isDeaf = false
-  const server = net.createServer((client) => {
-    const upstream = net.connect(real)
-    const pair: [net.Socket, net.Socket] = [client, upstream]
-    pairs.add(pair)
-    for (const [from, to] of [pair, [upstream, client]] as const) {
-      from.on("data", (bytes) => void (isSilent || to.write(isDeaf && from === upstream ? withoutNews(bytes) : bytes)))
-      from.on("error", () => {})
-      from.on("close", () => {
-        pairs.delete(pair)
-        to.destroy()
-      })
-    }
-  })
-  server.listen(own)
-  await once(server, "listening")
-  const cut = () => {
-    for (const pair of pairs) for (const socket of pair) socket.destroy()
-  }
-  t.after(() => {
-    cut()
-    server.close()
-    rmSync(folder, { recursive: true, force: true })
-  })
-  return {
-    address: moved(server.address() as net.AddressInfo),
-    cut,
-    /** Notifications are left out, and all else arrives: what a pooler does that shares connections between statements. */
-    deafen() {
-      isDeaf = true
-    },
-    /** Nothing arrives any more, and nobody is told. */
-    silence(silent: boolean) {
-      isSilent = silent
-    },
-  }
-}
-
-/** What PostgreSQL sends, without its NotificationResponse messages: a letter, the length with itself, the rest. */
-function withoutNews(bytes: Buffer): Buffer {
-  const kept: Buffer[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const end = at + 1 + bytes.readUInt32BE(at + 1)
-    if (bytes[at] !== "A".charCodeAt(0)) kept.push(bytes.subarray(at, end))
-    at = end
-  }
-  return Buffer.concat(kept)
 }
 
 /** People who are logged in at the first server and known to the second. */
@@ -198,8 +123,8 @@ test("so they are with sessions in Redis", { skip: noRedis }, async (t) => {
 })
 
 for (const [what, harm] of [
-  ["cut", (wire: Awaited<ReturnType<typeof openWire>>) => wire.cut()],
-  ["silent", (wire: Awaited<ReturnType<typeof openWire>>) => wire.silence(true)],
+  ["cut", (wire: Wire) => wire.cut()],
+  ["silent", (wire: Wire) => wire.silence(true)],
 ] as const) {
   test(`so they are when the channel that tells of it is ${what}`, async (t) => {
     const { first, second, wire } = await twoServers(t)

@@ -53,17 +53,17 @@ test("pools that the server has no room for stop the boot with what fits", async
         + coalesce(current_setting('reserved_connections', true)::int, 0) as reserved`.execute(owner.db)
   const { max, reserved } = rows[0]!
   const admitted = max - reserved
-  await user.check(1, admitted - 3)
+  await user.check(1, admitted - 4)
   await refuses(
-    user.check(1, admitted - 2),
+    user.check(1, admitted - 3),
     new RegExp(
       `^The database admits ${admitted} connections \\(max_connections less the reserved ones\\), but 1 × database.pool_size ` +
-        `\\(${admitted - 2} \\+ 1 that listens\\) \\+ 2 spare = ${admitted + 1} are wanted\\. Set DATABASE_POOL_SIZE to ${admitted - 3} or less, or raise`,
+        `\\(${admitted - 3} \\+ 2 besides\\) \\+ 2 spare = ${admitted + 1} are wanted\\. Set DATABASE_POOL_SIZE to ${admitted - 4} or less, or raise`,
     ),
   )
   await refuses(
     user.check(2, admitted - 2),
-    new RegExp(`Set DATABASE_POOL_SIZE to ${Math.floor((admitted - 2) / 2) - 1} or less`),
+    new RegExp(`Set DATABASE_POOL_SIZE to ${Math.floor((admitted - 2) / 2) - 2} or less`),
   )
   await refuses(user.check(admitted, 1), /Start fewer processes, or raise the server's limit\./)
   await owner.check(1, 10)
@@ -71,10 +71,10 @@ test("pools that the server has no room for stop the boot with what fits", async
 
 test("the limit of the role and that of the database count too", async (t) => {
   const { owner, user } = await limited(t, 7)
-  await user.check(1, 4)
+  await user.check(1, 3)
   await refuses(
-    user.check(1, 5),
-    /admits 7 connections \(the role's connection limit\).*Set DATABASE_POOL_SIZE to 4 or less/,
+    user.check(1, 4),
+    /admits 7 connections \(the role's connection limit\).*Set DATABASE_POOL_SIZE to 3 or less/,
   )
   const { rows } = await sql<{ name: string; superuser: boolean }>`
     select current_database() as name, rolsuper as superuser from pg_roles where rolname = session_user`.execute(
@@ -82,7 +82,7 @@ test("the limit of the role and that of the database count too", async (t) => {
   )
   const { name, superuser } = rows[0]!
   await sql.raw(`alter database ${name} connection limit 5`).execute(owner.db)
-  await user.check(1, 2)
-  await refuses(user.check(1, 3), /admits 5 connections \(the database's connection limit\)/)
+  await user.check(1, 1)
+  await refuses(user.check(1, 2), /admits 5 connections \(the database's connection limit\)/)
   if (superuser) await owner.check(1, 10)
 })

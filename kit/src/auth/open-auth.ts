@@ -1,4 +1,5 @@
 /** Who may call, put together: accounts, sessions and API keys, and the channel that tells of their changes. */
+import { availableParallelism } from "node:os"
 import type { Redis } from "ioredis"
 import type { Config } from "../core/config/index.ts"
 import type { Log } from "../core/log.ts"
@@ -50,10 +51,12 @@ export function openAuth({ config, database, redis, log }: AuthOptions): Auth {
   const keys = new ApiKeys(db, { environmentHash, environmentRole }, isCurrent)
   const store = redis ? redisSessions(redis.client, redis.prefix) : postgresSessions(db)
   const sessions = new UserSessions(db, store, config.session, isCurrent)
+  const cores = availableParallelism()
   const accounts: Accounts = {
     db,
     settings: config.accounts,
-    passwords: createPasswords(),
+    // A core for each, over all processes.
+    passwords: createPasswords({ parallel: Math.ceil(cores / (config.workers.web ?? cores)) }),
     limits: createLoginLimits(db),
     browsers: new Browsers(db, config.session),
     sessions,

@@ -23,8 +23,20 @@ export const commands: Record<string, Command> = {
     does: "runs it in development, again at each change",
     load: async () => (await import("./dev.ts")).dev,
   },
+  "web-worker": {
+    load: async () => (await import("./web-worker.ts")).webWorker,
+  },
   "dev-server": {
     load: async () => (await import("./dev.ts")).devServer,
+  },
+  status: {
+    does: "says how the server's processes are",
+    flags: { json: "for programs" },
+    load: async () => (await import("./status.ts")).status,
+  },
+  reload: {
+    does: "loads new code and settings, without losing a request",
+    load: async () => (await import("./reload.ts")).reload,
   },
   test: {
     does: "runs the tests, on a database of their own",

@@ -91,7 +91,7 @@ export async function devServer(): Promise<void> {
   try {
     const address = url ? { url } : await Promise.race([borrowDatabase({ pool_size }), stop.asked])
     if (!address) return
-    await prepareDatabase(address, { app, config, log, apply: true })
+    await prepareDatabase(address, { app, config, log, apply: true, processes: 1 })
     const running = await serve(address, { project, app, config, log, mode: "development" })
     log.info(`Development at ${running.url}. Try: ${sampleCurl(running, app)}`)
     await stop.asked

@@ -1,5 +1,7 @@
 /** Starts the server of a project, for `start` and `dev`: configuration, database, migrations, HTTP; and stops it. */
+import { availableParallelism } from "node:os"
 import { relative } from "node:path"
+import type { FastifyInstance } from "fastify"
 import type { App } from "../app.ts"
 import { type Config, loadConfig } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
@@ -12,13 +14,19 @@ import { type OpenRedis, openRedis } from "../db/redis.ts"
 import { checkServer } from "../db/server-check.ts"
 import { type Listening, listen } from "../http/listen.ts"
 import { loadTls, type Tls } from "../http/tls.ts"
-import { createServer } from "../server.ts"
+import { createServer, type ServerOptions } from "../server.ts"
 import { openStore } from "../store/store.ts"
+import { bindError } from "../supervisor/sockets.ts"
 import { databaseSettings, openForCommand } from "./database.ts"
 import type { Project } from "./project.ts"
 
-/** Processes that have a pool: this one. */
-const processes = 1
+/** A server that answers as soon as it is given connections. */
+export interface OpenServer {
+  server: FastifyInstance
+  tls: Tls | undefined
+  /** Closes the server and all that it uses. */
+  close(): Promise<void>
+}
 
 export interface Running {
   /** Where to call it, with the port that it got. */
@@ -38,7 +46,7 @@ export function configOf(project: Project, app: App, mode: Mode): Config {
 /** Applies pending migrations where that is ours to do, and otherwise refuses to run with them. */
 export async function prepareDatabase(
   address: DatabaseAddress,
-  { app, config, log, apply }: { app: App; config: Config; log: Log; apply: boolean },
+  { app, config, log, apply, processes }: { app: App; config: Config; log: Log; apply: boolean; processes: number },
 ): Promise<void> {
   const database = openForCommand(address, config, log)
   try {
@@ -69,13 +77,24 @@ export async function redisOf(app: App, { redis }: Config, log: Log): Promise<Op
   return url ? openRedis(url, prefix, log) : undefined
 }
 
-/** Opens the pool and listens. */
-export async function serve(
+/** How many processes answer requests, and so have a pool of connections to the database. */
+export const processesOf = ({ workers }: Config): number => workers.web ?? availableParallelism()
+
+interface ServeOptions {
+  project: Project
+  app: App
+  config: Config
+  log: Log
+  mode: Mode
+}
+
+/** Opens the database, Redis and whatever else a server needs, and makes it. */
+export async function openServer(
   address: DatabaseAddress,
-  { project, app, config, log, mode }: { project: Project; app: App; config: Config; log: Log; mode: Mode },
-): Promise<Running> {
-  const { host, port } = config.server
-  const tls = await loadTls(config.tls, { folder: project.folder, host, log })
+  { project, app, config, log, mode }: ServeOptions,
+  more: Partial<ServerOptions> = {},
+): Promise<OpenServer> {
+  const tls = await loadTls(config.tls, { folder: project.folder, host: config.server.host, log })
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = await redisOf(app, config, log)
   const kv = openStore({ database, redis, log })
@@ -84,35 +103,47 @@ export async function serve(
     await redis?.close()
     await database.close()
   }
-  const server = await createServer({ app, config, mode, database, kv, redis, log, tls }).catch(async (error) => {
+  try {
+    const server = await createServer({ app, config, mode, database, kv, redis, log, tls, ...more })
+    return {
+      server,
+      tls,
+      async close() {
+        await server.close()
+        await closeAll()
+      },
+    }
+  } catch (error) {
     // An open connection would keep the process after the message.
     await closeAll()
     throw error
-  })
+  }
+}
+
+/** Opens the server and listens. */
+export async function serve(address: DatabaseAddress, options: ServeOptions): Promise<Running> {
+  const { host, port } = options.config.server
+  const { server, tls, close } = await openServer(address, options)
   let listening: Listening
   try {
     listening = await listen(server, { host, port })
   } catch (cause) {
-    await closeAll()
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === "EADDRINUSE") {
-      throw new BootError(`Port ${port} at ${host} is taken. Stop what listens there, or set PORT to another.`, {
-        cause,
-      })
-    }
-    if (code === "EACCES")
-      throw new BootError(`Port ${port} needs rights that this user lacks. Set PORT above 1023.`, { cause })
-    throw new BootError(`Cannot listen at ${host}:${port}: ${(cause as Error).message}`, { cause })
+    await close()
+    throw bindError(host, port, cause as NodeJS.ErrnoException)
   }
   return {
-    url: `${tls ? "https" : "http"}://${shownHost(host)}:${listening.port}`,
+    url: urlOf(host, listening.port, tls !== undefined),
     tls,
     async stop() {
       await listening.close()
-      await closeAll()
+      await close()
     },
   }
 }
+
+/** Where to call a server. */
+export const urlOf = (host: string, port: number, isTls: boolean): string =>
+  `${isTls ? "https" : "http"}://${shownHost(host)}:${port}`
 
 /** A host that a browser or curl can call: all interfaces are also this machine. */
 function shownHost(host: string): string {
@@ -120,12 +151,18 @@ function shownHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host
 }
 
-/** The first GET that everyone may call, as a curl that works as it stands. */
-export function sampleCurl({ url, tls }: Running, app: App): string {
+/** A path of the application that everyone may GET. */
+export function samplePath(app: App): string {
   const [first] = Object.keys(app.routes)
-  const trust = tls?.isSelfSigned ? `--cacert ${shellWord(relative(process.cwd(), tls.file))} ` : ""
-  return `curl ${trust}${url}${first && !first.startsWith("/") ? `/api/${first}/` : "/api/health"}`
+  return first && !first.startsWith("/") ? `/api/${first}/` : "/api/health"
 }
+
+/** What curl must be told to trust the server's certificate; nothing where machines trust it anyway. */
+export const trustFor = (tls: Tls | undefined): string =>
+  tls?.isSelfSigned ? `--cacert ${shellWord(relative(process.cwd(), tls.file))} ` : ""
+
+/** A curl that works as it stands. */
+export const sampleCurl = ({ url, tls }: Running, app: App): string => `curl ${trustFor(tls)}${url}${samplePath(app)}`
 
 const shellWord = (text: string): string => (/^[\w./@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
 

@@ -1,42 +1,41 @@
-/** `trestle start`: the server, in production. */
+/** `trestle start`: the server, in production. This process only supervises; `web-worker` is what answers requests. */
+import { BootError } from "../core/errors.ts"
+import { openLog } from "../core/log/open.ts"
+import { Supervisor } from "../supervisor/supervisor.ts"
+import { BootFailure } from "../supervisor/worker-process.ts"
 import { ownDatabase } from "./database.ts"
-import { findProject, loadApp } from "./project.ts"
-import { configOf, prepareDatabase, sampleCurl, serve, serverLog, stopOnSignal } from "./server.ts"
+import { findProject } from "./project.ts"
+import { urlOf } from "./server.ts"
+
+/** The exit code of a server whose processes ended before they were ready, again and again. */
+const cannotBegin = 3
 
 export async function start(): Promise<void> {
-  const laps: string[] = []
-  const lap = (name: string) => laps.push(`${name} at ${Math.round(performance.now())} ms`)
-
   const project = findProject()
-  lap("kit")
-  const app = await loadApp(project)
-  lap("application")
-  const config = configOf(project, app, "production")
-  lap("configuration")
-  await using opened = serverLog(project, app, config)
-  const { log } = opened
-  const stop = stopOnSignal(log)
-
-  const located = await ownDatabase(project, config.database, log, stop.ask)
-  lap("database")
+  const supervisor = new Supervisor({
+    folder: project.folder,
+    openLog: ({ logging, app }) => openLog(logging, { folder: project.folder, name: app }),
+    async openDatabase({ database, processes }, log, onLost) {
+      const pools = { url: database.url, pool_size: database.pool_size * processes }
+      const { address, embedded, stop } = await ownDatabase(project, pools, log, onLost)
+      return { address, location: embedded?.location, stop }
+    },
+    urlOf: ({ server }, { port, isTls }) => urlOf(server.host, port, isTls),
+    announce({ app, server, sample }, { port, isTls, trust }, location) {
+      const url = urlOf(server.host, port, isTls)
+      process.stdout.write(
+        `\n  ${app} is at ${url}\n` +
+          `  Its data is in ${location ?? "the database of DATABASE_URL"}\n` +
+          `  Try: curl ${trust}${url}${sample}\n\n`,
+      )
+    },
+  })
   try {
-    if (stop.isAsked()) return
-    // On the embedded database nobody else could; on a shared one, when to migrate is its owner's decision.
-    await prepareDatabase(located.address, { app, config, log, apply: located.embedded !== undefined })
-    lap("migrations")
-    if (stop.isAsked()) return
-    const running = await serve(located.address, { project, app, config, log, mode: "production" })
-    lap("listening")
-    log.debug(`Since the process began: ${laps.join(", ")}`)
-    opened.flush()
-    process.stdout.write(
-      `\n  ${app.name ?? "The server"} is at ${running.url}\n` +
-        `  Its data is in ${located.embedded?.location ?? "the database of DATABASE_URL"}\n` +
-        `  Try: ${sampleCurl(running, app)}\n\n`,
-    )
-    await stop.asked
-    await running.stop()
-  } finally {
-    await located.stop()
+    await supervisor.run()
+  } catch (error) {
+    if (!(error instanceof BootFailure)) throw error
+    if (error.isFinal) throw new BootError(error.message, { cause: error })
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = cannotBegin
   }
 }

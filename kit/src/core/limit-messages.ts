@@ -1,30 +1,73 @@
-/** What the processes of a server and their supervisor say to each other so that limits hold over all of them. */
+/**
+ * What the processes of a server and their supervisor say to each other so that limits hold over all of them.
+ *
+ * Each process has a share of a limit, which it admits without asking; the supervisor keeps the rest. A client that has used
+ * up the share makes the process ask for more. What the supervisor no longer has it recalls from the other processes.
+ *
+ * Windows are the same in all processes: they are numbered from a moment on the system's monotonic clock. Counts are said in
+ * full, never as a difference, so that each message says all that its sender knows.
+ */
 
-/** The unused rest of what a process was allowed to admit, by client, in one window of one limit. */
-export interface Unused {
+/** What a message is about: a client, in a window of a limit. */
+interface Place {
   limit: string
-  /** Which window, counted from the supervisor's start. */
+  /** Which window, counted from `windowsFrom`. */
   window: number
-  /** What each client that was counted has left; every other has the whole share of the process. */
-  left: Record<string, number>
+  client: string
 }
 
 /** From a process to the supervisor. */
 export type LimitQuestion =
-  /** A limit that routes have: all processes say it, and the same. */
+  /** A limit that routes have. Another rate makes another limit, as when a process has newer settings. */
   | { about: "limit"; limit: string; max: number; windowMs: number }
-  /** A client has used up the share of this process. */
-  | { about: "more"; limit: string; window: number; client: string }
-  /** The answer to "recall". */
-  | { about: "returned"; limit: string; window: number; client: string; left: number }
-  /** A process that ends by itself gives back what it did not use. */
+  /** The answer to "share": from this moment on, on the clock of `monotonicNow`. Windows that had begun stay as they were. */
+  | { about: "share"; processes: number; from: number }
+  /** A client has used up what this process may admit. Asked twice with the same `id`, it wants an answer at once. */
+  | ({ about: "more"; used: number; waiting: number; id: number } & Place)
+  /** The answer to "recall": so many were admitted, and no more will be without asking. */
+  | ({ about: "returned"; used: number } & Place)
+  /** A process that ends by itself gives back all that it did not use. */
   | { about: "unused"; unused: Unused[] }
+  | { about: "several"; questions: LimitQuestion[] }
+
+/** What a process has used in the window of a limit. */
+export interface Unused {
+  limit: string
+  window: number
+  /** How many were admitted of each client; none of all others. */
+  used: Record<string, number>
+}
 
 /** From the supervisor to a process. */
 export type LimitAnswer =
-  /** So many more may be admitted in the window; 0: none, until it ends. */
-  | { about: "granted"; limit: string; window: number; client: string; more: number }
-  /** Give back what is left of a client's share: another process needs it. */
-  | { about: "recall"; limit: string; window: number; client: string }
-  /** From this window on the process has a share of its own: one of so many; 0 for one that is being replaced. */
-  | { about: "share"; fromWindow: number; processes: number }
+  /** The process may admit `upTo` in all; others are known to have admitted `others`. With the id of the question, if any. */
+  | ({ about: "granted"; upTo: number; others: number; id: number } & Place)
+  /** No more, until the window ends or more is granted. */
+  | ({ about: "denied" } & Place)
+  /** Another process needs what is left of a client's limit. */
+  | ({ about: "recall" } & Place)
+  /** In windows that begin from now on the process has the share of one of so many; none with 0. */
+  | { about: "share"; processes: number }
+  | { about: "several"; answers: LimitAnswer[] }
+
+/** How a process reaches its supervisor. */
+export interface LimitChannel {
+  /** When window 0 of all limits began, on the clock of `monotonicNow`. */
+  windowsFrom: number
+  /** Sends it. May return a promise that settles when it is on its way: a server that closes waits for that of "unused". */
+  ask(question: LimitQuestion): void | Promise<void>
+  /** What came before anybody listened is told first. */
+  onAnswer(listener: (answer: LimitAnswer) => void): void
+  /** The supervisor has ended. */
+  onLost(listener: () => void): void
+}
+
+/**
+ * What a process may admit of a client without asking. Half of a limit stays with the supervisor: what a process had when it
+ * was killed is lost until the window ends, and however many are killed, nobody is refused below half of a limit for that.
+ */
+export const shareOf = (max: number, processes: number): number =>
+  processes > 0 ? Math.floor(max / (2 * processes)) : 0
+
+/** Milliseconds on a clock that all processes of a machine share, and nobody sets. */
+export const monotonicNow = (): number => Number(process.hrtime.bigint()) / 1e6

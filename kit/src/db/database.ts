@@ -10,6 +10,7 @@ import type { Log } from "../core/log.ts"
 import { cancellable } from "./cancel.ts"
 import { connectionClass, types } from "./connection.ts"
 import { rememberPool } from "./pool-below.ts"
+import { DatabaseUnreachable, WatchedPool } from "./watched-pool.ts"
 
 /** The database of an application: Kysely, with its tables. */
 export type Db = Kysely<Tables>
@@ -34,13 +35,19 @@ export interface Database {
   address: DatabaseAddress
   /** The pool below `db`, for what Kysely cannot say. Queries on it are not cancelled with a request. */
   pool: pg.Pool
+  /** Asks the server whether it is there, apart from the pool; rejects at once while it is known not to answer. */
+  ask(): Promise<void>
   /** Waits for the queries that run. May be called again. */
   close(): Promise<void>
 }
 
-/** Opens a pool; connections are made when they are needed, and again when they were lost. */
+/**
+ * Opens a pool; connections are made when they are needed, and again when they were lost. While the server does not answer,
+ * queries fail within two seconds: see watched-pool.ts.
+ */
 export function openDatabase(address: DatabaseAddress, settings: DatabaseSettings, log: Log): Database {
-  const pool = new pg.Pool({
+  const own = log.for("database")
+  const options = {
     ...connectionOptions(address),
     max: settings.poolSize,
     connectionTimeoutMillis: settings.connectTimeoutMs,
@@ -53,14 +60,16 @@ export function openDatabase(address: DatabaseAddress, settings: DatabaseSetting
     keepAliveInitialDelayMillis: 10_000,
     types,
     Client: connectionClass({ ...settings, log: log.for("sql") }),
-  } as pg.PoolConfig)
+  }
+  const pool = new WatchedPool(options as pg.PoolConfig, own)
   // A connection that breaks only leaves the pool, be it idle or in use between two statements of a transaction; without
   // these listeners it would end the process.
   pool.on("connect", (client) => client.on("error", () => {}))
   let isClosing = false
   pool.on("error", (error) => {
     // While closing, an embedded server may stop before the goodbye of a connection has reached it.
-    if (!isClosing) log.for("database").warn(`A connection was lost: ${error.message}. The next query makes a new one.`)
+    if (isClosing || error instanceof DatabaseUnreachable) return
+    own.warn(`A connection was lost: ${error.message}. The next query makes a new one.`)
   })
 
   const cancelled = cancellable(pool)
@@ -70,6 +79,7 @@ export function openDatabase(address: DatabaseAddress, settings: DatabaseSetting
     db,
     address,
     pool,
+    ask: () => pool.ask(),
     async close() {
       isClosing = true
       await db.destroy()
@@ -135,5 +145,7 @@ const unreachableCodes = new Set([
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
   "08006", // connection_failure
+  "EAGAIN", // a Unix socket whose server does not accept
+  "DATABASE_UNREACHABLE", // of our watched-pool.ts
   "REDIS_UNREACHABLE", // of our redis.ts
 ])

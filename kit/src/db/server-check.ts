@@ -8,8 +8,8 @@ import { isUnreachable } from "./database.ts"
 const oldest = 15
 const newest = 18
 
-/** The connection of each process that hears of changes. */
-const listening = 1
+/** The connections of each process besides its pool: one hears of changes, one asks whether the server is there. */
+const besides = 2
 
 /** Connections besides the pools: migrations and commands beside the running server. */
 const spare = 2
@@ -43,12 +43,12 @@ export async function checkServer(pool: pg.Pool, processes: number, poolSize: nu
     { of: "the database's connection limit", size: isLimited(room.database) ? room.database : Infinity },
   ]
   const least = limits.reduce((a, b) => (b.size < a.size ? b : a))
-  const wanted = processes * (poolSize + listening) + spare
+  const wanted = processes * (poolSize + besides) + spare
   if (wanted > least.size) {
-    const fits = Math.floor((least.size - spare) / processes) - listening
+    const fits = Math.floor((least.size - spare) / processes) - besides
     throw new BootError(
       `The database admits ${least.size} connections (${least.of}), but ${processes} × database.pool_size ` +
-        `(${poolSize} + ${listening} that listens) + ${spare} spare = ${wanted} are wanted. ` +
+        `(${poolSize} + ${besides} besides) + ${spare} spare = ${wanted} are wanted. ` +
         (fits >= 1
           ? `Set DATABASE_POOL_SIZE to ${fits} or less, or raise the server's limit.`
           : "Start fewer processes, or raise the server's limit."),

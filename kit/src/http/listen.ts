@@ -70,7 +70,7 @@ export async function listen(
  * Knows the connections on which nothing was asked yet, as browsers open them in advance: Node does not count them as idle, and
  * closing would wait for their time-out. Returns the function that cuts them.
  */
-function watchSilent(server: FastifyInstance["server"]): () => void {
+export function watchSilent(server: FastifyInstance["server"]): () => void {
   const silent = new Set<net.Socket>()
   server.on(server instanceof tls.Server ? "secureConnection" : "connection", (socket: net.Socket) => {
     silent.add(socket)

@@ -48,13 +48,22 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
     if (isUnreachable(error)) request.log.warn(`${failed} ${whatIsAway(error)} cannot be reached: ${error.message}`)
     else request.log.error({ err: error }, failed)
   }
+  sendProblem(request, reply, known)
+}
+
+/** Answers with an error that the log need not have. */
+export function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { statusCode, message, headers, errors }: HttpError,
+): FastifyReply {
   reply.isProblem = true
   for (const name of ofAnotherAnswer) reply.removeHeader(name)
-  if (known.headers) reply.headers(known.headers)
-  reply
-    .code(known.statusCode)
+  if (headers) reply.headers(headers)
+  return reply
+    .code(statusCode)
     .type("application/problem+json")
-    .send(JSON.stringify(problem(known.statusCode, known.message, request.id, known.errors)))
+    .send(JSON.stringify(problem(statusCode, message, request.id, errors)))
 }
 
 /** The client went away before its request was whole: its affair, and the log of requests says so. */

@@ -4,10 +4,20 @@
  */
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { unavailable } from "../core/errors.ts"
+import { type InFlight, showInFlight } from "../core/in-flight.ts"
 import { runIn, type Scope } from "../core/scope.ts"
 import { replaceGetter } from "./request-class.ts"
 
+/** How many requests there are now, and were. */
+export interface RequestCounts {
+  inFlight: number
+  answered: number
+}
+
 declare module "fastify" {
+  interface FastifyInstance {
+    requests: RequestCounts
+  }
   interface FastifyRequest {
     /** The request as work that can be called off. */
     work: Work
@@ -71,8 +81,14 @@ class Work implements Scope {
 }
 
 /** Comes first of all plugins: what the others do for a request belongs to its work. */
-export function watchRequests(api: FastifyInstance, timeoutMs: number): { onEnd(listener: EndListener): void } {
+export function watchRequests(
+  api: FastifyInstance,
+  { timeoutMs, process: name = "server" }: { timeoutMs: number; process?: string | undefined },
+): { onEnd(listener: EndListener): void } {
   const inFlight = new Set<Work>()
+  let answered = 0
+  api.decorate("requests", { getter: () => ({ inFlight: inFlight.size, answered }) })
+  showInFlight(() => [...inFlight].map(shown))
   const listeners: EndListener[] = []
 
   api.decorateRequest("work", null as unknown as Work)
@@ -89,6 +105,7 @@ export function watchRequests(api: FastifyInstance, timeoutMs: number): { onEnd(
     // One listener for all who want to know: each costs as much as a line of the log.
     reply.raw.on("close", () => {
       inFlight.delete(work)
+      answered++
       for (const listener of listeners) listener(request, reply)
       // What changes data runs to its end: the client cannot know how far it came.
       if (!reply.raw.writableFinished && (request.method === "GET" || request.method === "HEAD")) {
@@ -102,7 +119,7 @@ export function watchRequests(api: FastifyInstance, timeoutMs: number): { onEnd(
     const now = performance.now()
     for (const work of inFlight) {
       if (now < work.deadline || work.abortReason) continue
-      endOverdue(work)
+      endOverdue(work, name)
     }
   }, lookEveryMs)
   timer.unref()
@@ -110,14 +127,28 @@ export function watchRequests(api: FastifyInstance, timeoutMs: number): { onEnd(
   return { onEnd: (listener) => void listeners.push(listener) }
 }
 
-function endOverdue(work: Work): void {
+function endOverdue(work: Work, processName: string): void {
   const { request, reply } = work
   const timedOut = unavailable("The request took too long and was stopped. Try again later.")
   work.callOff(timedOut)
   if (!reply.sent) reply.send(timedOut)
   // A reply that is half sent can only be broken off, which tells the client that it is not whole.
   else if (!reply.raw.writableEnded) reply.raw.destroy()
+  const { method, route, user, ms, id } = shown(work)
+  const whose = user === undefined ? "a visitor" : `user ${user}`
   request.log.error(
-    `${request.method} ${request.routeOptions.url ?? request.url} took too long and was stopped (${request.id})`,
+    `HARAKIRI in ${processName} (pid ${process.pid}): ${method} ${route} of ${whose} took too long and was stopped after ` +
+      `${(ms / 1000).toFixed(1)} s (${id})`,
   )
+}
+
+/** A request as the log shows it. */
+function shown({ request, began }: Work): InFlight {
+  return {
+    id: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? "-",
+    user: request.caller?.id,
+    ms: Math.round(performance.now() - began),
+  }
 }

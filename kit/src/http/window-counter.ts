@@ -1,28 +1,37 @@
 /** Counts what clients do in windows of time. */
+import { Busiest } from "../core/busiest.ts"
 
-/** How many counts are drawn to find the one to forget. */
-const drawn = 8
+/** What a client has used of a limit. */
+export interface Used {
+  /** How many it has in the window, as far as is known; `Infinity` when it is over its limit. */
+  count: number
+  /** When the window ends, in milliseconds on the clock of `performance.now()`. */
+  endsAt: number
+}
+
+/** Counts by client: in this process, over all processes of a machine, or in Redis. */
+export interface Counter {
+  /** When the window ends of what was counted at once. */
+  readonly endsAt: number
+  /** Counts one, and returns how many the client has in the window: at once, unless others must be asked. */
+  count(client: string, now: number): number | Promise<Used>
+}
 
 /**
- * Counts by client in fixed windows: one map, emptied when the window ends. The first count after that opens the next window,
- * which all clients share. Around its end a client can thus have twice a limit in the time of one window; a sliding window
- * would cost more, and what is left of a limit would be hard to say.
+ * Counts in fixed windows: one map, emptied when the window ends. The first count after that opens the next window, which all
+ * clients share. Around its end a client can thus have twice a limit in the time of one window; a sliding window would cost
+ * more, and what is left of a limit would be hard to say.
  *
- * It holds `maxClients` at most. To make room for another, the smallest of eight counts drawn at random is forgotten: who comes
- * with millions of addresses pushes out those addresses, not the counts of others who asked much.
+ * It holds `maxClients` at most, and forgets those who asked least.
  */
-export class WindowCounter {
-  /** When the window ends, in milliseconds on the clock of `performance.now()`. */
+export class WindowCounter implements Counter {
   endsAt = 0
   private readonly windowMs: number
-  private readonly maxClients: number
-  private readonly counts = new Map<string, number>()
-  /** The keys of the map, to draw from. */
-  private readonly clients: string[] = []
+  private readonly counts: Busiest<number>
 
   constructor(windowMs: number, maxClients: number) {
     this.windowMs = windowMs
-    this.maxClients = maxClients
+    this.counts = new Busiest(maxClients, (count) => count)
   }
 
   /** How many clients are counted. */
@@ -30,38 +39,17 @@ export class WindowCounter {
     return this.counts.size
   }
 
-  /** Counts one, and returns how many the client has in this window. */
   count(client: string, now: number): number {
     if (now >= this.endsAt) {
       this.counts.clear()
-      this.clients.length = 0
       this.endsAt = now + this.windowMs
     }
     const count = (this.counts.get(client) ?? 0) + 1
     if (count > 1) this.counts.set(client, count)
-    else this.add(copyOf(client))
+    else this.counts.add(copyOf(client), count)
     return count
-  }
-
-  private add(client: string): void {
-    const place = this.clients.length < this.maxClients ? this.clients.length : this.forgetOne()
-    this.clients[place] = client
-    this.counts.set(client, 1)
-  }
-
-  /** Returns the place that became free. */
-  private forgetOne(): number {
-    let place = 0
-    let least = Number.POSITIVE_INFINITY
-    for (let i = 0; i < drawn; i++) {
-      const at = Math.floor(Math.random() * this.clients.length)
-      const count = this.counts.get(this.clients[at]!)!
-      if (count < least) [place, least] = [at, count]
-    }
-    this.counts.delete(this.clients[place]!)
-    return place
   }
 }
 
 /** The same text in memory of its own: a slice of a header would keep the whole header alive. */
-const copyOf = (text: string): string => Buffer.from(text, "latin1").toString("latin1")
+export const copyOf = (text: string): string => Buffer.from(text, "latin1").toString("latin1")

@@ -10,12 +10,12 @@ export interface Settings {
   workers: Config["workers"]
   database: Pick<Config["database"], "url" | "pool_size">
   logging: Config["logging"]
-  /** Whether it speaks HTTPS, and how a curl is told to trust its certificate. */
-  tls: { trust: string } | undefined
   /** The application's own programs, by name. */
   programs: Record<string, { command: string; args: string[] }>
   /** A path that everyone may GET. */
   sample: string
+  /** How many processes have a pool of connections to the database. */
+  processes: number
 }
 
 /** What a process tells of itself, twice a second. */
@@ -35,10 +35,10 @@ export interface Vitals {
 export type FromWorker =
   /** It has read the application and its settings, and waits for "begin". */
   | { type: "settings"; settings: Settings }
-  /** It cannot begin, and ends. */
-  | { type: "failed"; reason: string }
-  /** It can take connections: "listen" gives it the sockets. */
-  | { type: "prepared" }
+  /** It cannot begin, and ends. Final: it would not begin another time either, as with a wrong setting. */
+  | { type: "failed"; reason: string; isFinal: boolean }
+  /** It can take connections: "listen" gives it the sockets. With what curl must be told to trust its certificate. */
+  | { type: "prepared"; isTls: boolean; trust: string }
   /** It accepts connections. */
   | { type: "ready" }
   | { type: "vitals"; vitals: Vitals }
@@ -52,12 +52,12 @@ export type FromWorker =
 
 /** From the supervisor to a process. */
 export type ToWorker =
-  /** Where the database is, and whether this process applies the migrations. */
-  | { type: "begin"; address: DatabaseAddress; migrate: boolean; windowsFrom: number }
+  /** Where the database is, and what is to be done about migrations that are pending: the first process does it for all. */
+  | { type: "begin"; address: DatabaseAddress; migrations: "apply" | "refuse" | "done"; windowsFrom: number }
   /** Comes with a socket to accept connections from; `of` of them in all. */
   | { type: "listen"; of: number }
   /** Take no more connections, answer what is there, and end. Whatever is left after the limit is cut. */
-  | { type: "drain"; limitMs: number }
+  | { type: "drain"; limitMs: number; hasSuccessor: boolean }
   /** Close so many connections after their next answer, and accept none until the next such message. */
   | { type: "shed"; connections: number }
   | { type: "limits"; answer: LimitAnswer }

@@ -7,6 +7,7 @@
  */
 import {
   closeSync,
+  fchownSync,
   fstatSync,
   futimesSync,
   mkdirSync,
@@ -146,6 +147,7 @@ export class LogFile implements Target {
     mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
     // Read as well as appended: endsTorn looks at the last byte.
     this.fd = openSync(path, "a+", 0o640)
+    lendToOwner(this.fd, dirname(path))
     const { dev, ino, size } = statSync(path)
     this.dev = dev
     this.ino = ino
@@ -163,6 +165,13 @@ export class LogFile implements Target {
       // What could not be closed cannot be used again either.
     }
   }
+}
+
+/** A file that root begins belongs to the owner of its folder, whose processes append to it too. */
+function lendToOwner(fd: number, folder: string): void {
+  if (process.getuid?.() !== 0) return
+  const { uid, gid } = statSync(folder)
+  if (uid !== 0) fchownSync(fd, uid, gid)
 }
 
 /**

@@ -1,0 +1,230 @@
+/**
+ * Runs a server: owns the sockets and the embedded database, starts the processes that do the work, watches and replaces them.
+ * It reads neither the application nor the settings, so that a mistake in them cannot end it.
+ */
+import { join } from "node:path"
+import { isatty } from "node:tty"
+import type { OpenLog } from "../core/log/open.ts"
+import { Log } from "../core/log.ts"
+import type { DatabaseAddress } from "../db/database.ts"
+import { type Control, openControl } from "./control.ts"
+import { LimitShares } from "./limit-shares.ts"
+import type { Settings } from "./messages.ts"
+import { Programs } from "./programs.ts"
+import { type BoundSockets, bindSockets } from "./sockets.ts"
+import type { Status } from "./status.ts"
+import { processesOf } from "./status-of.ts"
+import { systemd } from "./systemd.ts"
+import { userOf } from "./user.ts"
+import { type Surroundings, WebWorkers } from "./web-workers.ts"
+
+/** Where the database is, as long as the server runs. */
+export interface ServerDatabase {
+  address: DatabaseAddress
+  /** Where the data of the embedded one is; undefined when the server of DATABASE_URL has it. */
+  location: string | undefined
+  stop(): Promise<void>
+}
+
+export interface SupervisorOptions {
+  /** The project's folder. */
+  folder: string
+  /** Called once, with the settings of the first process. `onLost`: nobody has the database any more. */
+  openDatabase(settings: Settings, log: Log, onLost: () => void): Promise<ServerDatabase>
+  openLog(settings: Settings): OpenLog
+  /** Tells people where the server is. */
+  announce(settings: Settings, place: ServerPlace, location: string | undefined): void
+  /** Where to call the server. */
+  urlOf(settings: Settings, place: ServerPlace): string
+}
+
+/** Where a server is, and what curl must be told to trust it. */
+export interface ServerPlace {
+  port: number
+  isTls: boolean
+  trust: string
+}
+
+/** A wish to stop often comes twice: to the whole group of processes, and passed on by npm or the launcher. */
+const sameWishMs = 500
+
+export class Supervisor {
+  private readonly options: SupervisorOptions
+  private readonly workers: WebWorkers
+  private readonly stopAsked = Promise.withResolvers<void>()
+  private readonly limits = new LimitShares({
+    send: (id, answer) => this.workers.workers.find((worker) => worker.id === id)?.send({ type: "limits", answer }),
+  })
+  private opening: Promise<Surroundings> | undefined
+  private openLog: OpenLog | undefined
+  private database: ServerDatabase | undefined
+  private sockets: BoundSockets | undefined
+  private programs: Programs | undefined
+  private askedAt: number | undefined
+  private readonly started = new Date().toISOString()
+  private state: Status["state"] = "starting"
+  private control: Control | undefined
+  private readonly systemd = systemd(new Log("info", "systemd"))
+  private settings: Settings | undefined
+  private url = ""
+
+  constructor(options: SupervisorOptions) {
+    this.options = options
+    this.workers = new WebWorkers({
+      folder: options.folder,
+      log: () => this.log,
+      surroundings: (settings) => this.surroundings(settings),
+      userOf,
+      migrations: () => (this.database?.location === undefined ? "refuse" : "apply"),
+      heard: (worker, message) => {
+        if (message.type === "tired") this.workers.recycle(worker, message.why)
+        else if (message.type === "sockets") void this.workers.reopen(worker)
+        else if (message.type === "limits") this.limits.receive(worker.id, message.question)
+      },
+      begins: ({ id }) => this.limits.add(id),
+      drains: ({ id }) => this.limits.drain(id),
+      ended: ({ id }) => this.limits.remove(id),
+    })
+  }
+
+  /** Runs until it is asked to stop. */
+  async run(): Promise<void> {
+    const signals = {
+      SIGINT: () => this.onStop("SIGINT"),
+      SIGTERM: () => this.onStop("SIGTERM"),
+      SIGHUP: () => this.onHangUp(),
+    }
+    for (const [signal, listener] of Object.entries(signals)) process.on(signal, listener)
+    try {
+      const isUp = await Promise.race([this.workers.start(), this.stopAsked.promise])
+      if (isUp) await this.announce(isUp)
+      await this.stopAsked.promise
+    } finally {
+      await this.close()
+      for (const [signal, listener] of Object.entries(signals)) process.off(signal, listener)
+    }
+  }
+
+  /** @throws BootFailure when the new version cannot begin; then nothing has changed */
+  async reload(): Promise<void> {
+    if (this.state === "starting") throw new Error("It is starting.")
+    if (this.state === "stopping") throw new Error("It is stopping.")
+    this.state = "reloading"
+    this.log.info("Reloading.")
+    await this.systemd.reloading()
+    try {
+      const settings = await this.workers.reload()
+      this.warnOfFixed(settings)
+      this.settings = settings
+      await this.programs?.follow(settings.programs, settings.workers.stop_timeout)
+      this.log.info(`Reloaded: ${this.workers.places.length} processes of generation ${this.workers.generation}.`)
+    } finally {
+      if (this.state === "reloading") this.state = "running"
+      await this.systemd.ready()
+    }
+  }
+
+  private status(): Status {
+    const { generation } = this.workers
+    const processes = processesOf(this.workers, this.programs?.all ?? [])
+    const { pid } = process
+    return {
+      pid,
+      app: this.settings?.app ?? "",
+      url: this.url,
+      started: this.started,
+      state: this.state,
+      generation,
+      processes,
+    }
+  }
+
+  /** What a reload cannot change is told of. */
+  private warnOfFixed({ server, database }: Settings): void {
+    const before = this.settings!
+    const changed = [
+      ...(server.host !== before.server.host || server.port !== before.server.port
+        ? ["server.host and server.port"]
+        : []),
+      ...(database.url !== before.database.url ? ["database.url"] : []),
+    ]
+    if (changed.length > 0)
+      this.log.warn(`A reload does not change ${changed.join(" and ")}: restart the server for that.`)
+  }
+
+  private get log(): Log {
+    return this.openLog?.log.for("supervisor") ?? new Log("info", "supervisor")
+  }
+
+  /** What processes run with, made when the first one has said what it needs. */
+  private surroundings(settings: Settings): Promise<Surroundings> {
+    this.opening ??= this.open(settings).catch((error) => {
+      // The next process may have other settings.
+      this.opening = undefined
+      throw error
+    })
+    return this.opening
+  }
+
+  private async open(settings: Settings): Promise<Surroundings> {
+    this.openLog ??= this.options.openLog(settings)
+    this.control ??= await openControl({
+      folder: join(this.options.folder, "data"),
+      handlers: { status: () => this.status(), reload: () => this.reload() },
+      log: this.log,
+    })
+    const { host, port } = settings.server
+    this.sockets ??= await bindSockets(host, port)
+    this.database ??= await this.options.openDatabase(settings, this.log, () => this.ask())
+    return { address: this.database.address, handles: this.sockets.handles, windowsFrom: this.limits.windowsFrom }
+  }
+
+  private async announce(settings: Settings): Promise<void> {
+    const { isTls, trust } = await this.workers.places[0]!.current!.prepared
+    const place = { port: this.sockets!.port, isTls, trust }
+    this.settings = settings
+    this.url = this.options.urlOf(settings, place)
+    this.state = "running"
+    this.openLog?.flush()
+    this.options.announce(settings, place, this.database?.location)
+    void this.systemd.ready(`${settings.processes} processes at ${this.url}`)
+    this.programs = new Programs({ folder: this.options.folder, log: this.log })
+    await this.programs.follow(settings.programs, settings.workers.stop_timeout)
+  }
+
+  private ask(): void {
+    this.stopAsked.resolve()
+  }
+
+  private onStop(signal: string): void {
+    if (this.askedAt === undefined) {
+      this.askedAt = performance.now()
+      this.log.info(`Stopping (${signal}); a second time stops at once.`)
+      this.ask()
+    } else if (performance.now() - this.askedAt > sameWishMs) {
+      this.workers.kill()
+      this.programs?.kill()
+      process.exit(1)
+    }
+  }
+
+  /** A terminal that is closed says the same as whoever wants a reload. */
+  private onHangUp(): void {
+    if (isatty(0) || isatty(1)) this.onStop("SIGHUP")
+    else {
+      this.reload().catch((error: Error) => this.log.error(`Not reloaded, and nothing has changed: ${error.message}`))
+    }
+  }
+
+  private async close(): Promise<void> {
+    this.state = "stopping"
+    void this.systemd.stopping()
+    const limitMs = this.workers.stopTimeoutMs
+    await Promise.all([this.workers.stop(limitMs), this.programs?.stop(limitMs)])
+    this.sockets?.close()
+    await this.database?.stop()
+    await this.control?.close()
+    await this.systemd.close()
+    await this.openLog?.close()
+  }
+}

@@ -1,0 +1,381 @@
+/** The processes that answer requests: so many at any time, each in a place of its own, replaced when they end or are tired. */
+import { setTimeout as pause } from "node:timers/promises"
+import { BootError } from "../core/errors.ts"
+import type { Log } from "../core/log.ts"
+import type { DatabaseAddress } from "../db/database.ts"
+import { Backoff } from "./backoff.ts"
+import { balance } from "./balance.ts"
+import type { FromWorker, Settings } from "./messages.ts"
+import type { SocketHandle } from "./sockets.ts"
+import { lendLog, type User } from "./user.ts"
+import type { Blocked } from "./watchdog.ts"
+import { type BootFailure, WorkerProcess } from "./worker-process.ts"
+
+/** How often processes are looked at. */
+const tickMs = 250
+/** Beyond the limit of its own watchdog, a process that says nothing was stopped from outside. */
+const silenceBeyondMs = 1000
+/** A process that ended sooner after it was ready has not begun well. */
+const youngMs = 1000
+/** How long a process may take until it answers. Migrations take as long as they take. */
+const bootWithinMs = 60_000
+/** By so much the limits of a process differ from those of the others, so that they are not all replaced at once. */
+const jitter = 0.1
+
+/** What the processes run with; the same for all of a generation. */
+export interface Surroundings {
+  address: DatabaseAddress
+  handles: SocketHandle[]
+  /** When the windows of limits are counted from, on the clock of `process.hrtime`, in milliseconds. */
+  windowsFrom: number
+}
+
+export interface WebWorkersOptions {
+  folder: string
+  /** The log as it is now: before the first process has read the settings it is another one. */
+  log(): Log
+  /** Called with the settings that a process has read, before it begins. */
+  surroundings(settings: Settings): Promise<Surroundings>
+  /** Whom the processes run as: the supervisor's own user, until the first one has read the settings. */
+  userOf(settings: Settings | undefined): Promise<User | undefined>
+  /** Whether pending migrations are applied, or refused. */
+  migrations(): "apply" | "refuse"
+  heard(worker: WorkerProcess, message: FromWorker): void
+  /** A process is about to begin; it may ask for limits from now on. */
+  begins(worker: WorkerProcess): void
+  /** A process was told to end. */
+  drains(worker: WorkerProcess): void
+  /** Nothing comes from a process any more. */
+  ended(worker: WorkerProcess): void
+}
+
+/** Where one process after the other stands. */
+interface Place {
+  name: string
+  current: WorkerProcess | undefined
+  backoff: Backoff
+  /** Whether the next one is not started yet, after a failure. */
+  isWaiting: boolean
+  restarts: number
+  /** Why the last one ended that was not asked to. */
+  lastEnd: string | null
+  /** What is done with it, one thing after the other. */
+  turn: Promise<unknown>
+  /** At these it is replaced. */
+  limits: { answered: number; ageMs: number; isReached: boolean }
+}
+
+export class WebWorkers {
+  /** Counts the versions that were loaded. */
+  generation = 0
+  readonly places: Place[] = []
+  private readonly options: WebWorkersOptions
+  private readonly all = new Set<WorkerProcess>()
+  private readonly stopped = new AbortController()
+  private settings: Settings | undefined
+  /** Replacements of processes that could go on come one after the other. */
+  private turn: Promise<unknown> = Promise.resolve()
+  private timer: NodeJS.Timeout | undefined
+  private lastTick = 0
+
+  constructor(options: WebWorkersOptions) {
+    this.options = options
+  }
+
+  /**
+   * Starts them, and settles when the first one answers.
+   * @throws BootFailure when it cannot, final or five times
+   */
+  async start(): Promise<Settings> {
+    const first = this.place(0)
+    for (;;) {
+      try {
+        await this.fill(first, true)
+        break
+      } catch (error) {
+        const wait = first.backoff.failed()
+        const isFinal = error instanceof BootError || (error as BootFailure).isFinal
+        if (this.isStopping || isFinal || first.backoff.isHopeless()) throw error
+        this.complain(`${(error as Error).message}\nTrying again in ${wait} ms.`)
+        await this.wait(first, wait)
+      }
+    }
+    this.generation = 1
+    this.lastTick = performance.now()
+    this.timer = setInterval(() => this.look(), tickMs)
+    this.resize()
+    return this.settings!
+  }
+
+  /**
+   * Replaces all by processes that read the application and the settings anew.
+   * @throws BootFailure when the first of them cannot begin; then all is as it was
+   */
+  reload(): Promise<Settings> {
+    return this.next(async () => {
+      const [first] = this.places
+      await this.inTurn(first!, () => this.replace(first!, true))
+      this.generation++
+      for (const place of this.places.slice(1)) {
+        await this.inTurn(place, () => this.replace(place, false)).catch((error: Error) => {
+          this.log.error(`${place.name} stays as it was: ${error.message}`)
+          throw error
+        })
+      }
+      this.resize()
+      return this.settings!
+    })
+  }
+
+  /** All that exist, also those that are about to end. */
+  get workers(): WorkerProcess[] {
+    return [...this.all]
+  }
+
+  /** For how long processes may answer what they have, as the newest settings say. */
+  get stopTimeoutMs(): number {
+    return this.settings?.workers.stop_timeout ?? 0
+  }
+
+  private get log(): Log {
+    return this.options.log()
+  }
+
+  /** Line by line: within one the log would escape what begins another. */
+  private complain(text: string): void {
+    for (const line of text.split("\n")) this.log.error(line)
+  }
+
+  get isStopping(): boolean {
+    return this.stopped.signal.aborted
+  }
+
+  /** Lets them answer what they have, and settles when all have ended. */
+  async stop(limitMs: number): Promise<void> {
+    this.stopped.abort()
+    clearInterval(this.timer)
+    for (const worker of this.all) {
+      if (worker.state === "starting") worker.kill("the server stopped")
+      worker.drain({ limitMs, hasSuccessor: false })
+    }
+    while (this.all.size > 0) await Promise.all(this.workers.map(({ ended }) => ended))
+  }
+
+  kill(): void {
+    this.stopped.abort()
+    for (const worker of this.all) worker.kill("the server stopped at once")
+  }
+
+  private place(i: number): Place {
+    this.places[i] ??= {
+      name: `web ${i + 1}`,
+      current: undefined,
+      backoff: new Backoff(),
+      isWaiting: false,
+      restarts: 0,
+      lastEnd: null,
+      turn: Promise.resolve(),
+      limits: { answered: 0, ageMs: 0, isReached: false },
+    }
+    return this.places[i]
+  }
+
+  /** As many places as the settings say. */
+  private resize(): void {
+    const { processes } = this.settings!
+    for (let i = this.places.length; i < processes; i++) this.refill(this.place(i))
+    for (const { current } of this.places.splice(processes)) this.drain(current)
+  }
+
+  /** Boots a process, until it answers. The first of a version sees to the migrations. */
+  private async boot(place: Place, isFirst: boolean): Promise<WorkerProcess> {
+    const { folder, userOf, heard, surroundings } = this.options
+    const user = await userOf(this.settings)
+    const blocked = (worker: WorkerProcess, report: Blocked) => this.complain(blockedText(worker, report))
+    const worker = new WorkerProcess({ name: place.name, command: "web-worker", folder, user, heard, blocked })
+    this.all.add(worker)
+    void worker.ended.then(() => {
+      this.all.delete(worker)
+      this.options.ended(worker)
+    })
+    const late = setTimeout(() => worker.kill("it did not begin in time"), isFirst ? maxTimeout : bootWithinMs)
+    try {
+      const settings = await worker.settings
+      if ((await userOf(settings))?.uid !== user?.uid) {
+        this.settings = settings
+        throw new WrongUser()
+      }
+      const { address, handles, windowsFrom } = await surroundings(settings)
+      this.options.begins(worker)
+      const migrations = isFirst ? this.options.migrations() : "done"
+      worker.send({ type: "begin", address, migrations, windowsFrom })
+      await worker.prepared
+      worker.listen(handles)
+      await worker.ready
+      this.settings = settings
+      return worker
+    } catch (error) {
+      worker.kill("it could not begin")
+      await worker.ended
+      if (error instanceof WrongUser) {
+        lendLog(this.settings!, folder, await userOf(this.settings))
+        return this.boot(place, isFirst)
+      }
+      throw error
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  /** Puts a process into an empty place. */
+  private async fill(place: Place, isFirst: boolean): Promise<void> {
+    const worker = await this.boot(place, isFirst)
+    this.settle(place, worker)
+  }
+
+  /** Puts another process into the place, and lets the one that was there end: its successor answers first. */
+  private async replace(place: Place, isFirst: boolean): Promise<void> {
+    const former = place.current
+    await this.fill(place, isFirst)
+    this.drain(former)
+  }
+
+  private settle(place: Place, worker: WorkerProcess): void {
+    place.current = worker
+    const { max_requests: requests, max_age: age } = this.settings!.workers
+    const around = (limit: number) => limit * (1 - jitter + 2 * jitter * Math.random())
+    place.limits = {
+      answered: requests === 0 ? Infinity : around(requests),
+      ageMs: age === undefined ? Infinity : around(age),
+      isReached: false,
+    }
+    const ready = Date.now()
+    void worker.ended.then((why) => {
+      if (place.current !== worker || this.isStopping) return
+      place.current = undefined
+      place.lastEnd = why
+      place.restarts++
+      const isYoung = Date.now() - ready < youngMs
+      if (!isYoung) place.backoff.succeeded()
+      const wait = isYoung ? place.backoff.failed() : 0
+      this.log.error(`${worker.name} (pid ${worker.pid}) ended: ${why}. Another one takes its place.`)
+      if (this.places.includes(place)) this.refill(place, wait)
+    })
+  }
+
+  /** Fills an empty place, however often that fails. */
+  private refill(place: Place, wait = 0): void {
+    void this.inTurn(place, async () => {
+      for (let pauseMs = wait; place.current === undefined && !this.isStopping; ) {
+        await this.wait(place, pauseMs)
+        if (this.isStopping || !this.places.includes(place)) return
+        try {
+          await this.fill(place, false)
+        } catch (error) {
+          if (this.isStopping) return
+          pauseMs = place.backoff.failed()
+          this.complain(`${(error as Error).message}\n${place.name} is tried again in ${pauseMs} ms.`)
+        }
+      }
+    })
+  }
+
+  private drain(worker: WorkerProcess | undefined): void {
+    if (!worker) return
+    worker.drain({ limitMs: this.settings!.workers.stop_timeout, hasSuccessor: true })
+    this.options.drains(worker)
+  }
+
+  /** Replaces a process that could go on, when its time comes; until another one is ready it goes on. */
+  recycle(worker: WorkerProcess, why: string): void {
+    const place = this.places.find(({ current }) => current === worker)
+    if (!place || place.limits.isReached) return
+    place.limits.isReached = true
+    void this.next(async () => {
+      if (place.current !== worker || this.isStopping) return
+      this.log.info(`${worker.name} (pid ${worker.pid}) is replaced: ${why}.`)
+      await this.inTurn(place, () => this.replace(place, false))
+      place.restarts++
+      place.lastEnd = why
+    }).catch((error: Error) => {
+      place.limits.isReached = false
+      this.log.error(`${worker.name} goes on, since its successor failed: ${error.message}`)
+    })
+  }
+
+  /** Looks for processes that are silent, too large, too old, or have too many connections. */
+  private look(): void {
+    const now = performance.now()
+    // In own time: a machine that was asleep, or a supervisor that was stopped, says nothing of its processes.
+    const passed = Math.min(now - this.lastTick, 2 * tickMs)
+    this.lastTick = now
+    const { block_timeout, soft_memory = Infinity, hard_memory = Infinity } = this.settings!.workers
+    for (const worker of this.all) {
+      if (worker.state === "starting") continue
+      worker.silentMs += passed
+      const { memory } = worker.vitals
+      if (worker.silentMs > block_timeout + silenceBeyondMs) {
+        this.log.error(`HARAKIRI: ${worker.name} (pid ${worker.pid}) says nothing any more and is killed.`)
+        worker.kill("it said nothing any more")
+      } else if (memory > hard_memory) {
+        worker.kill(`it used ${megabytes(memory)}, more than workers.hard_memory`)
+      }
+    }
+    for (const { current, limits } of this.places) {
+      if (current?.state !== "ready") continue
+      const { memory, answered } = current.vitals
+      if (memory > soft_memory) this.recycle(current, `it uses ${megabytes(memory)}, more than workers.soft_memory`)
+      else if (answered >= limits.answered) this.recycle(current, `it has answered ${answered} requests`)
+      else if (Date.now() - current.started >= limits.ageMs) this.recycle(current, "workers.max_age")
+    }
+    const ready = this.places.flatMap(({ current }) => (current?.state === "ready" ? [current] : []))
+    if (ready.length > 0) balance(ready)
+  }
+
+  /** Gives a process the sockets again that it let go of. */
+  async reopen(worker: WorkerProcess): Promise<void> {
+    if (worker.state !== "ready") return
+    worker.listen((await this.options.surroundings(this.settings!)).handles)
+  }
+
+  private async wait(place: Place, ms: number): Promise<void> {
+    place.isWaiting = true
+    await pause(ms, undefined, { signal: this.stopped.signal }).catch(() => {})
+    place.isWaiting = false
+  }
+
+  private inTurn<T>(place: Place, work: () => Promise<T>): Promise<T> {
+    const done = place.turn.then(work)
+    place.turn = done.catch(() => {})
+    return done
+  }
+
+  private next<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work)
+    this.turn = done.catch(() => {})
+    return done
+  }
+}
+
+/** A process read in the settings that it should be another user's. */
+class WrongUser extends Error {}
+
+/** The longest that a timer takes. */
+const maxTimeout = 2 ** 31 - 1
+
+const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
+
+/** What a watchdog saw, for the log: the line first that stood still. */
+function blockedText({ name, pid }: WorkerProcess, { ms, stack, requests }: Blocked): string {
+  const lines = stack.map(
+    ({ function: fn, file, line, column }) => `    at ${fn || "(anonymous)"} (${file}:${line}:${column})`,
+  )
+  const asked = requests.map(
+    ({ id, method, route, user, ms }) => `    ${method} ${route} of ${user ?? "a visitor"} since ${ms} ms (${id})`,
+  )
+  return [
+    `HARAKIRI: ${name} (pid ${pid}) stood still for ${(ms / 1000).toFixed(1)} s and was killed. It was`,
+    ...(lines.length > 0 ? lines : ["    somewhere that could not be seen"]),
+    ...(asked.length > 0 ? ["  with these requests in flight:", ...asked] : ["  with no request in flight"]),
+  ].join("\n")
+}

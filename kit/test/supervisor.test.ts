@@ -1,0 +1,229 @@
+/** Processes that answer requests, and the supervisor that keeps them: whatever happens to one of them, the site goes on. */
+import assert from "node:assert/strict"
+import http from "node:http"
+import { type TestContext, test } from "node:test"
+import { ledgersOf } from "../src/db/migrations.ts"
+import { createTestDatabase } from "../src/db/test-database.ts"
+import type { Status } from "../src/supervisor/status.ts"
+import { makeProject, urlOf } from "./project.ts"
+
+/** Says which process answers, and blocks, crashes or waits when it is asked to. */
+const application = (version = 1) => `import { type Api, defineApp, Type } from "trestle"
+
+const open = { role: "visitor", schema: { querystring: Type.Object({ ms: Type.Integer({ default: 0 }) }), response: { 200: Type.Any() } } } as const
+const routes = (api: Api) => {
+  /** Says who answers. */
+  api.get("/who", open, async ({ query }) => {
+    if (query.ms > 0) await new Promise((resolve) => setTimeout(resolve, query.ms))
+    return { pid: process.pid, version: ${version} }
+  })
+  /** Stands still. */
+  api.get("/block", open, async () => {
+    for (;;);
+  })
+  /** Never answers. */
+  api.get("/never", { ...open, timeout: "500 ms" }, async ({ signal }) => {
+    await new Promise((resolve) => signal.addEventListener("abort", () => (console.log("aborted"), resolve(1))))
+    await new Promise(() => {})
+  })
+}
+export default defineApp({ name: "sample", routes: { test: routes }, folder: import.meta.dirname })
+`
+
+interface Who {
+  pid: number
+  version: number
+}
+
+/** A project whose server runs, on a database that is there already. */
+async function startServer(t: TestContext, env: Record<string, string> = {}) {
+  const { address, drop } = await createTestDatabase(await ledgersOf("/nonexistent"))
+  t.after(drop)
+  const project = await makeProject(t, { "app/app.ts": application() })
+  const settings = { DATABASE_URL: urlOf(address), WORKERS_WEB: "2", RATE_LIMIT_ENABLED: "false", ...env }
+  const server = project.start(["start"], settings)
+  const [, url = ""] = await server.says(/is at (http\S+)\n/)
+  const who = async (path = "/who"): Promise<Who> => (await fetch(`${url}/api/test${path}`)).json() as Promise<Who>
+  return { project, server, url, who, settings }
+}
+
+/** Asks over new connections until the answers come from so many processes. */
+async function processes(who: () => Promise<Who>, count: number, isTrue = (_: Who) => true): Promise<number[]> {
+  for (;;) {
+    const pids = new Set<number>()
+    for (let i = 0; i < 40; i++) {
+      const answer = await who()
+      if (isTrue(answer)) pids.add(answer.pid)
+    }
+    if (pids.size >= count) return [...pids]
+  }
+}
+
+/** One request on a connection of its own. */
+function ask(url: string): Promise<Who> {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent: new http.Agent({ keepAlive: false }) }, async (response) => {
+      let text = ""
+      for await (const chunk of response) text += chunk
+      resolve(JSON.parse(text))
+    })
+    request.on("error", reject)
+  })
+}
+
+test("whatever happens to processes, the site goes on", async (t) => {
+  const { project, server, url } = await startServer(t)
+  const who = () => ask(`${url}/api/test/who`)
+
+  await t.test("one that was killed is replaced", async () => {
+    const [first] = await processes(who, 2)
+    process.kill(first!, "SIGKILL")
+    await server.says(/web \d \(pid \d+\) ended: SIGKILL. Another one takes its place/)
+    assert.equal((await processes(who, 2)).includes(first!), false)
+  })
+
+  await t.test("with all of them killed connections wait, and none is refused", async () => {
+    const pids = await processes(who, 2)
+    for (const pid of pids) process.kill(pid, "SIGKILL")
+    const answers = await Promise.all(Array.from({ length: 40 }, who))
+    assert.equal(answers.filter(({ pid }) => pids.includes(pid)).length, 0)
+  })
+
+  await t.test("a reload brings new code, and no request fails", async () => {
+    const former = await processes(who, 2)
+    const slow = ask(`${url}/api/test/who?ms=2000`)
+    await who()
+    await project.write("app/app.ts", application(2))
+    server.kill("SIGHUP")
+    await server.says(/Reloaded: 2 processes of generation 2/)
+    assert.ok(former.includes((await slow).pid), "a request in flight was not answered by the process that had it")
+    for (let i = 0; i < 40; i++) assert.equal((await who()).version, 2)
+  })
+
+  await t.test("a version that cannot begin changes nothing, and trestle reload says why", async () => {
+    const former = await processes(who, 2)
+    await project.write("app/app.ts", 'throw new Error("not today")')
+    const { code, stderr } = await project.run(["reload"])
+    assert.equal(code, 1)
+    assert.match(stderr, /Error: not today/)
+    assert.deepEqual(new Set(await processes(who, 2)), new Set(former))
+  })
+
+  await t.test("trestle status shows them", async () => {
+    const { stdout } = await project.run(["status", "--json"])
+    const { generation, state, processes } = JSON.parse(stdout) as Status
+    assert.deepEqual({ generation, state }, { generation: 2, state: "running" })
+    const ready = processes.filter((one) => one.state === "ready").map(({ name }) => name)
+    assert.deepEqual(ready, ["web 1", "web 2"])
+  })
+
+  server.kill("SIGTERM")
+  assert.equal((await server.ended).code, 0)
+})
+
+test("a first start that cannot begin says why and ends with code 3", async (t) => {
+  const project = await makeProject(t, { "app/app.ts": 'throw new Error("not today")' })
+  const { code, stderr, stdout } = await project.run(["start"])
+  assert.equal(code, 3)
+  assert.match(stderr, /Error: not today\n.*app\.ts:1/s)
+  assert.equal(stdout.match(/Trying again/g)?.length, 4)
+})
+
+test("a process that stands still is replaced, and the line is named", async (t) => {
+  const { server, url } = await startServer(t, { WORKERS_BLOCK_TIMEOUT: "1 second" })
+  const who = () => ask(`${url}/api/test/who`)
+  await processes(who, 2)
+  const blocked = ask(`${url}/api/test/block`)
+  await assert.rejects(blocked, /socket hang up|ECONNRESET/)
+  await server.says(/HARAKIRI: web \d \(pid \d+\) stood still for [\d.]+ s and was killed/)
+  await server.says(/app\/app\.ts:12:\d+/)
+  await server.says(/GET \/api\/test\/block of a visitor since \d+ ms/)
+  await server.says(/Another one takes its place/)
+  const [next] = await processes(who, 2)
+
+  // Nothing inside of a process that was stopped can notice it.
+  process.kill(next!, "SIGSTOP")
+  await server.says(/says nothing any more and is killed/)
+  await server.says(/Another one takes its place/)
+  await processes(who, 2)
+})
+
+test("a request over its time is answered 503, its signal aborts and the log says HARAKIRI", async (t) => {
+  const { server, url } = await startServer(t)
+  const { status } = await fetch(`${url}/api/test/never`)
+  assert.equal(status, 503)
+  await server.says(/aborted/)
+  await server.says(
+    /HARAKIRI in web \d \(pid \d+\): GET \/api\/test\/never of a visitor took too long and was stopped after/,
+  )
+})
+
+test("a process that has answered its number of requests is replaced, and none of them fails", async (t) => {
+  const { server, url } = await startServer(t, { WORKERS_MAX_REQUESTS: "100" })
+  const who = () => ask(`${url}/api/test/who`)
+  const pids = new Set<number>()
+  while (pids.size < 6) pids.add((await who()).pid)
+  await server.says(/is replaced: it has answered \d+ requests/)
+})
+
+test("when the supervisor is killed its processes answer what they have, and end", async (t) => {
+  const { server, url } = await startServer(t)
+  const who = () => ask(`${url}/api/test/who`)
+  const pids = await processes(who, 2)
+  const slow = ask(`${url}/api/test/who?ms=1500`)
+  await who()
+  server.kill("SIGKILL")
+  assert.ok(pids.includes((await slow).pid))
+  // This comes when nobody holds its output any more.
+  assert.equal((await server.ended).code, "SIGKILL")
+})
+
+test("a stop waits for requests, a second signal does not", async (t) => {
+  const { server, url } = await startServer(t)
+  const slow = ask(`${url}/api/test/who?ms=1500`)
+  await ask(`${url}/api/test/who`)
+  server.kill("SIGTERM")
+  await slow
+  const { code, stdout } = await server.ended
+  assert.equal(code, 0)
+  assert.match(stdout, /Stopping \(SIGTERM\)/)
+})
+
+test("an application's own programs run as long as the server does", async (t) => {
+  const program =
+    'console.log("program " + process.pid); process.on("SIGTERM", () => { console.log("program ends"); process.exit() }); setInterval(() => {}, 1000)'
+  const project = await makeProject(t, {
+    "app/app.ts": `import { defineApp } from "trestle"
+export default defineApp({ name: "sample", routes: {}, programs: { ticker: { command: "node", args: ["app/ticker.ts"] } }, folder: import.meta.dirname })
+`,
+    "app/ticker.ts": program,
+  })
+  const server = project.start(["start"])
+  const [, pid] = await server.says(/program (\d+)/)
+  process.kill(Number(pid), "SIGKILL")
+  await server.says(/The program ticker ended: SIGKILL/)
+  const [, next] = await server.says(/program (\d+)/)
+  assert.notEqual(next, pid)
+  server.kill("SIGTERM")
+  await server.says(/program ends/)
+  assert.equal((await server.ended).code, 0)
+})
+
+test("a limit holds over all processes", async (t) => {
+  const { url } = await startServer(t, { RATE_LIMIT_ENABLED: "true", RATE_LIMIT_LIMIT: "100/hour", WORKERS_WEB: "4" })
+  const statuses = await Promise.all(Array.from({ length: 150 }, () => statusOf(`${url}/api/test/who`)))
+  assert.equal(statuses.filter((status) => status === 200).length, 100)
+  assert.equal(statuses.filter((status) => status === 429).length, 50)
+})
+
+/** Asked on a connection of its own. */
+function statusOf(url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    http
+      .get(url, { agent: new http.Agent({ keepAlive: false }) }, (response) => {
+        response.resume()
+        resolve(response.statusCode!)
+      })
+      .on("error", reject)
+  })
+}
