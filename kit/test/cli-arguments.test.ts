@@ -25,7 +25,7 @@ test("--help after a command prints its usage, and does nothing", async (t) => {
   ]) {
     assert.ok(whole.stdout.includes(`trestle ${name} `), name)
   }
-  assert.doesNotMatch(whole.stdout, /dev-server/)
+  assert.doesNotMatch(whole.stdout, /dev-worker|web-worker/)
   for (const args of [[], ["help"], ["-h"]]) assert.deepEqual(await run(args), whole)
 
   const newToken = await run(["token", "new", "--name", "robot", "--help"])

@@ -27,7 +27,9 @@ async function startServer(t: TestContext, folder: string, prefix: string[] = []
   })
   const [said] = await Promise.race([once(child.stdout, "data"), ended])
   assert.equal(String(said), "open\n")
-  return { child, ended, pid: (await addressIn(folder)).pid }
+  const { pid, socket } = await addressIn(folder)
+  later(t, () => rm(dirname(socket), { recursive: true, force: true }))
+  return { child, ended, pid }
 }
 
 test("only the owner can reach the server, however long the path of the project is", async (t) => {

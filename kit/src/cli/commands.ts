@@ -24,10 +24,16 @@ export const commands: Record<string, Command> = {
     load: async () => (await import("./dev.ts")).dev,
   },
   "web-worker": {
-    load: async () => (await import("./web-worker.ts")).webWorker,
+    load: async () => {
+      const { webWorker } = await import("./web-worker.ts")
+      return () => webWorker("production")
+    },
   },
-  "dev-server": {
-    load: async () => (await import("./dev.ts")).devServer,
+  "dev-worker": {
+    load: async () => {
+      const { webWorker } = await import("./web-worker.ts")
+      return () => webWorker("development")
+    },
   },
   status: {
     does: "says how the server's processes are",

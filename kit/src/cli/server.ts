@@ -1,5 +1,4 @@
 /** Starts the server of a project, for `start` and `dev`: configuration, database, migrations, HTTP; and stops it. */
-import { availableParallelism } from "node:os"
 import { relative } from "node:path"
 import type { FastifyInstance } from "fastify"
 import type { App } from "../app.ts"
@@ -12,11 +11,9 @@ import { type DatabaseAddress, openDatabase } from "../db/database.ts"
 import { isPending, isUnknown, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
 import { type OpenRedis, openRedis } from "../db/redis.ts"
 import { checkServer } from "../db/server-check.ts"
-import { type Listening, listen } from "../http/listen.ts"
 import { loadTls, type Tls } from "../http/tls.ts"
 import { createServer, type ServerOptions } from "../server.ts"
 import { openStore } from "../store/store.ts"
-import { bindError } from "../supervisor/sockets.ts"
 import { databaseSettings, openForCommand } from "./database.ts"
 import type { Project } from "./project.ts"
 
@@ -26,13 +23,6 @@ export interface OpenServer {
   tls: Tls | undefined
   /** Closes the server and all that it uses. */
   close(): Promise<void>
-}
-
-export interface Running {
-  /** Where to call it, with the port that it got. */
-  url: string
-  tls: Tls | undefined
-  stop(): Promise<void>
 }
 
 export function configOf(project: Project, app: App, mode: Mode): Config {
@@ -77,9 +67,6 @@ export async function redisOf(app: App, { redis }: Config, log: Log): Promise<Op
   return url ? openRedis(url, prefix, log) : undefined
 }
 
-/** How many processes answer requests, and so have a pool of connections to the database. */
-export const processesOf = ({ workers }: Config): number => workers.web ?? availableParallelism()
-
 interface ServeOptions {
   project: Project
   app: App
@@ -120,27 +107,6 @@ export async function openServer(
   }
 }
 
-/** Opens the server and listens. */
-export async function serve(address: DatabaseAddress, options: ServeOptions): Promise<Running> {
-  const { host, port } = options.config.server
-  const { server, tls, close } = await openServer(address, options)
-  let listening: Listening
-  try {
-    listening = await listen(server, { host, port })
-  } catch (cause) {
-    await close()
-    throw bindError(host, port, cause as NodeJS.ErrnoException)
-  }
-  return {
-    url: urlOf(host, listening.port, tls !== undefined),
-    tls,
-    async stop() {
-      await listening.close()
-      await close()
-    },
-  }
-}
-
 /** Where to call a server. */
 export const urlOf = (host: string, port: number, isTls: boolean): string =>
   `${isTls ? "https" : "http"}://${shownHost(host)}:${port}`
@@ -162,7 +128,7 @@ export const trustFor = (tls: Tls | undefined): string =>
   tls?.isSelfSigned ? `--cacert ${shellWord(relative(process.cwd(), tls.file))} ` : ""
 
 /** A curl that works as it stands. */
-export const sampleCurl = ({ url, tls }: Running, app: App): string => `curl ${trustFor(tls)}${url}${samplePath(app)}`
+export const sampleCurl = (url: string, trust: string, sample: string): string => `curl ${trust}${url}${sample}`
 
 const shellWord = (text: string): string => (/^[\w./@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
 

@@ -5,7 +5,7 @@ import { Supervisor } from "../supervisor/supervisor.ts"
 import { BootFailure } from "../supervisor/worker-process.ts"
 import { ownDatabase } from "./database.ts"
 import { findProject } from "./project.ts"
-import { urlOf } from "./server.ts"
+import { sampleCurl, urlOf } from "./server.ts"
 
 /** The exit code of a server whose processes ended before they were ready, again and again. */
 const cannotBegin = 3
@@ -26,7 +26,7 @@ export async function start(): Promise<void> {
       process.stdout.write(
         `\n  ${app} is at ${url}\n` +
           `  Its data is in ${location ?? "the database of DATABASE_URL"}\n` +
-          `  Try: curl ${trust}${url}${sample}\n\n`,
+          `  Try: ${sampleCurl(url, trust, sample)}\n\n`,
       )
     },
   })

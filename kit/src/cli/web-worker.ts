@@ -1,4 +1,5 @@
 /** A process that answers requests, below `trestle start`. It reads the application and the settings; the supervisor does not. */
+import { availableParallelism } from "node:os"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import type { App } from "../app.ts"
 import type { Config } from "../core/config/index.ts"
@@ -10,7 +11,7 @@ import type { Settings } from "../supervisor/messages.ts"
 import { startWatchdog } from "../supervisor/watchdog.ts"
 import { WorkerChannel } from "../supervisor/worker-channel.ts"
 import { findProject, loadApp, type Project } from "./project.ts"
-import { configOf, openServer, prepareDatabase, processesOf, samplePath, serverLog, trustFor } from "./server.ts"
+import { configOf, openServer, prepareDatabase, samplePath, serverLog, trustFor } from "./server.ts"
 
 /** How often a process tells of itself. */
 const vitalsEveryMs = 500
@@ -19,7 +20,8 @@ const connectionsEveryMs = 125
 /** The pipe to the supervisor for what the watchdog has to say: the first descriptor after those of Node's channel. */
 const reportFd = 4
 
-export async function webWorker(): Promise<void> {
+/** The command of that name, and `dev-worker`, the same in development. */
+export async function webWorker(mode: "production" | "development"): Promise<void> {
   const channel = new WorkerChannel()
   // Whoever signals the whole group means the supervisor, which tells its processes.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
@@ -27,10 +29,10 @@ export async function webWorker(): Promise<void> {
   try {
     const project = findProject()
     const app = await loadApp(project)
-    const config = configOf(project, app, "production")
-    channel.send({ type: "settings", settings: settingsOf(app, config) })
+    const config = configOf(project, app, mode)
+    channel.send({ type: "settings", settings: settingsOf(app, config, mode) })
     await using opened = serverLog(project, app, config)
-    await run(channel, { project, app, config, opened })
+    await run(channel, { project, app, config, mode, opened })
   } catch (error) {
     const isFinal = error instanceof BootError
     const reason = isFinal ? error.message : ((error as Error)?.stack ?? String(error))
@@ -45,22 +47,28 @@ interface Loaded {
   project: Project
   app: App
   config: Config
+  mode: "production" | "development"
   opened: OpenLog
 }
 
 /** Answers requests until the supervisor says that it is enough, or is no longer there. */
-async function run(channel: WorkerChannel, { project, app, config, opened }: Loaded): Promise<void> {
+async function run(channel: WorkerChannel, { project, app, config, mode, opened }: Loaded): Promise<void> {
   const { log } = opened
   const { address, migrations, windowsFrom } = await channel.once("begin")
   if (migrations !== "done") {
     const apply = migrations === "apply"
-    await prepareDatabase(address, { app, config, log, apply, processes: processesOf(config) })
+    await prepareDatabase(address, { app, config, log, apply, processes: countOf(config, mode) })
   }
   let isDraining = false
   const { server, tls, close } = await openServer(
     address,
-    { project, app, config, log, mode: "production" },
-    { process: process.env.TRESTLE_PROCESS!, isDraining: () => isDraining, limits: channel.limits(windowsFrom) },
+    { project, app, config, log, mode },
+    {
+      process: process.env.TRESTLE_PROCESS!,
+      isDraining: () => isDraining,
+      // One alone has all of each limit.
+      limits: mode === "production" ? channel.limits(windowsFrom) : undefined,
+    },
   )
   const acceptor = new Acceptor(server)
   const { block_timeout: blockTimeoutMs } = config.workers
@@ -128,7 +136,11 @@ function tellOf(channel: WorkerChannel, acceptor: Acceptor, requests: () => Requ
   }
 }
 
-function settingsOf(app: App, config: Config): Settings {
+/** How many processes answer requests, and so have a pool of connections to the database. */
+const countOf = ({ workers }: Config, mode: "production" | "development"): number =>
+  mode === "development" ? 1 : (workers.web ?? availableParallelism())
+
+function settingsOf(app: App, config: Config, mode: "production" | "development"): Settings {
   const { server, workers, database, logging } = config
   return {
     app: app.name ?? "app",
@@ -138,6 +150,6 @@ function settingsOf(app: App, config: Config): Settings {
     logging,
     programs: app.programs ?? {},
     sample: samplePath(app),
-    processes: processesOf(config),
+    processes: countOf(config, mode),
   }
 }

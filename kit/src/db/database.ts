@@ -10,7 +10,8 @@ import type { Log } from "../core/log.ts"
 import { cancellable } from "./cancel.ts"
 import { connectionClass, types } from "./connection.ts"
 import { rememberPool } from "./pool-below.ts"
-import { DatabaseUnreachable, WatchedPool } from "./watched-pool.ts"
+import { DatabaseUnreachable } from "./server-question.ts"
+import { WatchedPool } from "./watched-pool.ts"
 
 /** The database of an application: Kysely, with its tables. */
 export type Db = Kysely<Tables>
@@ -146,6 +147,6 @@ const unreachableCodes = new Set([
   "57P03", // cannot_connect_now
   "08006", // connection_failure
   "EAGAIN", // a Unix socket whose server does not accept
-  "DATABASE_UNREACHABLE", // of our watched-pool.ts
+  "DATABASE_UNREACHABLE", // of our server-question.ts
   "REDIS_UNREACHABLE", // of our redis.ts
 ])

@@ -7,6 +7,16 @@ export const looksForAnswer = 6
 /** The connection is closed when nothing was asked in so many looks. */
 const looksUnused = 14
 
+/** The server does not answer; see `isUnreachable`. */
+export class DatabaseUnreachable extends Error {
+  readonly code = "DATABASE_UNREACHABLE"
+
+  constructor() {
+    super("it does not answer")
+    this.name = "DatabaseUnreachable"
+  }
+}
+
 /** What pg's client has besides what it declares. It counts only for the version that the kit pins. */
 export type Client = pg.Client & {
   connection: { stream: Stream }
@@ -60,15 +70,15 @@ export class ServerQuestion {
     const isHeard = this.received > before
     this.silent = isHeard || !this.isAsked ? 0 : this.silent + 1
     this.unused = this.isAsked ? 0 : this.unused + 1
-    if (this.silent >= looksForAnswer || this.unused >= looksUnused) this.drop()
+    if (this.silent >= looksForAnswer || this.unused >= looksUnused) this.drop(new DatabaseUnreachable())
     return isHeard
   }
 
   /** Without a goodbye, which a server that hangs would not hear. Whoever waits for the answer fails. */
-  drop(): void {
+  drop(reason?: Error): void {
     const { client } = this
     this.client = undefined
-    client?.connection.stream.destroy()
+    client?.connection.stream.destroy(reason)
   }
 
   private async put(): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import pg from "pg"
 import type { Log } from "../core/log.ts"
-import { type Client, looksForAnswer, ServerQuestion, type Stream } from "./server-question.ts"
+import { type Client, DatabaseUnreachable, looksForAnswer, ServerQuestion, type Stream } from "./server-question.ts"
 
 /** How often the connections are looked at, in milliseconds. */
 const lookEveryMs = 150
@@ -18,16 +18,6 @@ const lookEveryMs = 150
  * or stopped itself has heard nothing either.
  */
 const looksBeforeAsking = 2
-
-/** The server does not answer; see `isUnreachable`. */
-export class DatabaseUnreachable extends Error {
-  readonly code = "DATABASE_UNREACHABLE"
-
-  constructor() {
-    super("it does not answer")
-    this.name = "DatabaseUnreachable"
-  }
-}
 
 type ConnectCallback = (
   error: Error | undefined,

@@ -8,6 +8,12 @@ import { SharedWindowCounter } from "./shared-window-counter.ts"
 /** How often a supervisor that is silent is asked whether it is back. */
 const probeEveryMs = 1000
 
+/**
+ * Under load, a message goes out so often: each costs the supervisor several times what a question in it does. Only a client that
+ * asks much waits for it.
+ */
+const togetherMs = 5
+
 export class SharedLimits {
   /** The process has the share of one of so many; none with 0. */
   processes = 0
@@ -23,6 +29,7 @@ export class SharedLimits {
   private nextProbe = 0
   private lastId = 0
   private outbox: LimitQuestion[] = []
+  private sentAt = 0
 
   constructor(channel: LimitChannel, { maxClients, log }: { maxClients: number; log: Log }) {
     this.channel = channel
@@ -48,9 +55,12 @@ export class SharedLimits {
     return counter
   }
 
-  /** Sends it with all else that is asked in this turn of the event loop. */
+  /** Sends it, with all else that is asked at about the same time. */
   ask(question: LimitQuestion): void {
-    if (this.outbox.push(question) === 1) setImmediate(() => this.send())
+    if (this.outbox.push(question) > 1) return
+    const isQuiet = performance.now() - this.sentAt >= togetherMs
+    if (isQuiet) setImmediate(() => this.send())
+    else setTimeout(() => this.send(), togetherMs)
   }
 
   newId(): number {
@@ -83,6 +93,7 @@ export class SharedLimits {
   private send(): void | Promise<void> {
     const questions = this.outbox
     this.outbox = []
+    this.sentAt = performance.now()
     if (this.isLost || questions.length === 0) return
     return this.channel.ask(questions.length === 1 ? questions[0]! : { about: "several", questions })
   }

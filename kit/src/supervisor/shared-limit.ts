@@ -244,7 +244,7 @@ export class SharedLimit {
 
   /** How much of what is left one gets: something stays for a client that moves, and crumbs would make many questions. */
   private portion(free: number): number {
-    return Math.ceil(Math.max(free / this.processes.size, this.options.max / 20))
+    return Math.ceil(Math.max(free / this.processes.size, this.options.max / 32))
   }
 
   /** Asks for what others have left; returns whether answers are due. */

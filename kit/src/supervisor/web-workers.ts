@@ -366,7 +366,7 @@ const maxTimeout = 2 ** 31 - 1
 const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
 
 /** What a watchdog saw, for the log: the line first that stood still. */
-function blockedText({ name, pid }: WorkerProcess, { ms, stack, requests }: Blocked): string {
+export function blockedText({ name, pid }: WorkerProcess, { ms, stack, requests }: Blocked): string {
   const lines = stack.map(
     ({ function: fn, file, line, column }) => `    at ${fn || "(anonymous)"} (${file}:${line}:${column})`,
   )
