@@ -152,8 +152,8 @@ export async function startMachine(
     const line = new Line(id, shares, carry)
     lines.set(id, line)
     shares.add(id)
-    const lines_: string[] = []
-    const log = new Log("info", "server", (text) => void lines_.push(text))
+    const logged: string[] = []
+    const log = new Log("info", "server", (text) => void logged.push(text))
     const redis = redisUrl ? await openRedis(redisUrl, "test:", log) : undefined
     const kv = openStore({ database, redis, log })
     const server = await createServer({
@@ -176,11 +176,12 @@ export async function startMachine(
     }
     closers.push(close)
     await server.listen({ host: "127.0.0.1", port: 0 })
+    await quiet(lines)
     const { port } = server.server.address() as { port: number }
     return {
       url: `http://127.0.0.1:${port}`,
       line,
-      log: lines_,
+      log: logged,
       freeze() {
         const pipes = [line.questions, line.answers] as Pipe<never>[]
         for (const pipe of pipes) frozen.set(pipe, 0)
@@ -209,4 +210,12 @@ export async function startMachine(
   const processes: ServerProcess[] = []
   for (let i = 0; i < count; i++) processes.push(await start())
   return { processes, shares, start }
+}
+
+/** Settles when all has been carried, and what it gave rise to. */
+async function quiet(lines: Map<number, Line>): Promise<void> {
+  for (let turns = 0; turns < 3; turns++) {
+    await new Promise(setImmediate)
+    if ([...lines.values()].some(({ questions, answers }) => questions.size + answers.size > 0)) turns = -1
+  }
 }

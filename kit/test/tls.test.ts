@@ -16,11 +16,12 @@ import { type Routes, Type } from "trestle"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { openDatabase } from "../src/db/database.ts"
+import { Acceptor } from "../src/http/accept.ts"
 import { makeCertificate } from "../src/http/certificates.ts"
-import { listen } from "../src/http/listen.ts"
 import { loadTls, type Tls } from "../src/http/tls.ts"
 import { createServer } from "../src/server.ts"
 import { openStore } from "../src/store/store.ts"
+import { bindSockets } from "../src/supervisor/sockets.ts"
 import { sampleApp } from "./sample/app.ts"
 
 const run = promisify(execFile)
@@ -70,16 +71,23 @@ async function serve(t: TestContext, tls?: Tls, port = 0) {
   }
   const kv = openStore({ database, log })
   const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, kv, log, tls })
-  const listening = await listen(server, { host: "localhost", port })
+  const sockets = await bindSockets("localhost", port)
+  const acceptor = new Acceptor(server)
+  await acceptor.listen(sockets.handles as unknown as net.Socket[])
   let closing: Promise<void> | undefined
-  const close = () => (closing ??= listening.close())
+  const end = async () => {
+    sockets.close()
+    await acceptor.end({ limitMs: 10_000, hasSuccessor: false })
+    await server.close()
+  }
+  const close = () => (closing ??= end())
   t.after(async () => {
     held.resolve()
     await close()
     kv.close()
     await database.close()
   })
-  return { server, port: listening.port, close, release: held.resolve, reached: reached.promise }
+  return { server, port: sockets.port, close, release: held.resolve, reached: reached.promise }
 }
 
 const families = ["127.0.0.1", "::1"]
@@ -259,7 +267,7 @@ test("a port that is taken at either address of localhost is refused, not left o
     await once(other, "listening")
     t.after(() => other.close())
     const { port } = other.address() as net.AddressInfo
-    await assert.rejects(serve(t, undefined, port), { code: "EADDRINUSE" })
+    await assert.rejects(serve(t, undefined, port), /is taken. Stop what listens there/)
   }
 })
 

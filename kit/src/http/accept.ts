@@ -7,7 +7,6 @@ import net from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
 import tls from "node:tls"
 import type { FastifyInstance } from "fastify"
-import { watchSilent } from "./listen.ts"
 
 /** How many connections may wait to be accepted; the kernel has a limit of its own (net.core.somaxconn). */
 const backlog = 4096
@@ -100,5 +99,21 @@ export class Acceptor {
     const forwarder = net.createServer({ allowHalfOpen: !(server instanceof tls.Server), noDelay: true })
     // One server for all sockets: it has one certificate and one list of connections.
     return forwarder.on("connection", (socket) => server.emit("connection", socket))
+  }
+}
+
+/**
+ * Knows the connections on which nothing was asked yet, as browsers open them in advance: Node does not count them as idle, and
+ * closing would wait for their time-out. Returns the function that cuts them.
+ */
+function watchSilent(server: FastifyInstance["server"]): () => void {
+  const silent = new Set<net.Socket>()
+  server.on(server instanceof tls.Server ? "secureConnection" : "connection", (socket: net.Socket) => {
+    silent.add(socket)
+    socket.once("close", () => silent.delete(socket))
+  })
+  server.on("request", (request: { socket: net.Socket }) => void silent.delete(request.socket))
+  return () => {
+    for (const socket of silent) socket.destroy()
   }
 }
