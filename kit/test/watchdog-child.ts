@@ -1,6 +1,6 @@
 /**
- * A process with a watchdog, for its tests. Its first argument says what it does, the second for how long it may stand still;
- * the report goes to its descriptor 3, and the third argument is the file of the watchdog.
+ * A process with a watchdog, for its tests. Its first argument says what it does, the second for how long it may stand
+ * still, the third is the file of the watchdog; the report goes to its descriptor 3.
  */
 import { execSync } from "node:child_process"
 import { writeSync } from "node:fs"

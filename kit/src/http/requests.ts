@@ -5,7 +5,7 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { unavailable } from "../core/errors.ts"
 import { type InFlight, showInFlight } from "../core/in-flight.ts"
-import { runIn, type Scope } from "../core/scope.ts"
+import { currentScope, runIn, type Scope } from "../core/scope.ts"
 import { replaceGetter } from "./request-class.ts"
 
 /** How many requests there are now, and were. */
@@ -88,7 +88,12 @@ export function watchRequests(
   const inFlight = new Set<Work>()
   let answered = 0
   api.decorate("requests", { getter: () => ({ inFlight: inFlight.size, answered }) })
-  showInFlight(() => [...inFlight].map(shown))
+  showInFlight(() => {
+    // First the one that the process works for at this moment, if it stands still.
+    const current = currentScope()
+    const all = [...inFlight]
+    return [...all.filter((work) => work === current), ...all.filter((work) => work !== current)].map(shown)
+  })
   const listeners: EndListener[] = []
 
   api.decorateRequest("work", null as unknown as Work)

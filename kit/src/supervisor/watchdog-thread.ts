@@ -1,6 +1,6 @@
 /**
- * The thread that watchdog.ts starts: waits for the event loop of the main thread to stand still, asks the debugger where it
- * does, tells it, and kills the process. It imports no values of the kit's other files, so that it starts fast and stays small.
+ * The thread that watchdog.ts starts: waits for the event loop of the main thread to stand still, asks the debugger where
+ * it does, tells it, and kills the process. Of the kit's other files it imports types only: it starts fast and stays small.
  */
 import { once } from "node:events"
 import { write, writeSync } from "node:fs"
@@ -15,9 +15,9 @@ import type { Blocked, Frame, ThreadData } from "./watchdog.ts"
 
 const { beats, tickMs, blockTimeoutMs, folder, report } = workerData as ThreadData
 
-/** Wherever JavaScript runs it answers; without an answer the main thread is outside, as in a program that it waits for. */
+/** Wherever JavaScript runs it answers; otherwise the main thread is outside, as in a program that it waits for. */
 const answerWithinMs = 1000
-/** 20 ms, but up to 5 s were seen where ten processes ran for each core: the debugger first looks for all code there is. */
+/** Usually 20 ms; 5 s were seen where ten processes ran for each core: the debugger first looks for all code there is. */
 const pauseWithinMs = 6000
 const listWithinMs = 1000
 /** So long a reader may take; then the process is killed without its last words. */
@@ -31,8 +31,8 @@ const kitFolder = new URL("..", import.meta.url).href
 watch()
 
 /**
- * Counts silence in ticks of its own, each worth at most two: while the machine sleeps or all of the process is stopped, as by
- * SIGSTOP, this thread does not tick either.
+ * Counts silence in ticks of its own, each worth at most two: while the machine sleeps or all of the process is stopped,
+ * as by SIGSTOP, this thread does not tick either.
  */
 function watch(): void {
   let heard = Atomics.load(beats, 0)
@@ -56,7 +56,7 @@ async function end(ms: number): Promise<void> {
   try {
     const session = new Session()
     session.connectToMainThread()
-    // Whatever asks for nothing: 300 ms at most, where the pause took the 5 s.
+    // The smallest question there is: answered in 300 ms where the pause took those 5 s.
     await within(answerWithinMs, session.post("Schema.getDomains"))
     blocked.stack = await within(pauseWithinMs, standingAt(session))
     blocked.requests = await within(listWithinMs, inFlight(session))
@@ -102,8 +102,8 @@ function placeOf(url: string): { file: string; isOwn: boolean } {
 }
 
 /**
- * Runs in the halted main thread. Not "evaluateOnCallFrame": that sees the variables of the frame, and in one of Node's there is
- * no `Symbol`. Its `timeout` does not end an endless loop (seen with Node 24); ours goes on without the answer.
+ * Runs in the halted main thread. Not "evaluateOnCallFrame": that sees the variables of the frame, and in one of Node's
+ * there is no `Symbol`. Its `timeout` does not end an endless loop (seen with Node 24); ours goes on without the answer.
  */
 async function inFlight(session: Session): Promise<InFlight[]> {
   const expression = 'globalThis[Symbol.for("trestle.inFlight")]?.()'

@@ -1,7 +1,7 @@
 /**
- * The watchdog of a process: one request in an endless loop, or in a regular expression that never comes to an end, holds all
- * others of its process. Nothing in the event loop can notice that, so a thread does (watchdog-thread.ts): it says which line
- * the process stands at, and for which requests, and ends it. The supervisor starts another.
+ * The watchdog of a process: one request in an endless loop, or in a regular expression that never comes to an end, holds
+ * all others of its process. Nothing in the event loop can notice that, so a thread does (watchdog-thread.ts): it says
+ * which line the process stands at, and for which requests, and ends it. The supervisor starts another.
  */
 import { realpathSync } from "node:fs"
 import inspector from "node:inspector"
@@ -11,11 +11,11 @@ import { Worker } from "node:worker_threads"
 import type { InFlight } from "../core/in-flight.ts"
 
 export interface WatchdogOptions {
-  /** For how long the event loop may stand still, in milliseconds. Time in which the whole process was stopped does not count. */
+  /** For how long the event loop may stand still, in milliseconds. While the whole process is stopped no time passes. */
   blockTimeoutMs: number
   /** The project's: files in it are named relative to it. */
   folder: string
-  /** The descriptor that the report goes to, as a line `{"blocked": Blocked}`; standard error, for people, without it. */
+  /** The descriptor that gets the report, as a line `{"blocked": Blocked}`; without it people read it on standard error. */
   report: number | undefined
 }
 
@@ -23,7 +23,7 @@ export interface WatchdogOptions {
 export interface Blocked {
   /** For how long, in milliseconds. */
   ms: number
-  /** Where it stood: the application's own frames, then those of the kit, of packages and of Node. Empty if it cannot be seen. */
+  /** Where it stood: the application's own frames, then those of the kit, packages and Node. Empty if it cannot be seen. */
   stack: Frame[]
   /** In the order of the list that `showInFlight` was given, the first hundred. Empty if they cannot be seen. */
   requests: InFlight[]
@@ -46,12 +46,12 @@ export interface ThreadData extends WatchdogOptions {
 }
 
 /**
- * Limits, and no reservation. With 16 MB a stack of 6,000 frames ended the thread, and a source map of 30 MB inside a file the
- * process, both without a word.
+ * Limits, and no reservation. With 16 MB a stack of 6,000 frames ended the thread, and a source map of 30 MB inside a file
+ * the process, both without a word.
  */
 const memoryLimits = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 2 }
 
-/** Watches this process until it ends or `stop` is called. Keeps no process alive, and does nothing while one is debugged. */
+/** Watches this process until it ends or `stop` is called, without keeping it alive. Not while it is debugged. */
 export function startWatchdog({ blockTimeoutMs, folder, report }: WatchdogOptions): { stop(): Promise<void> } {
   if (inspector.url()) return { stop: async () => {} }
   const tickMs = Math.min(250, blockTimeoutMs / 8)

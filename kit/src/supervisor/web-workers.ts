@@ -13,8 +13,10 @@ import { type BootFailure, WorkerProcess } from "./worker-process.ts"
 
 /** How often processes are looked at. */
 const tickMs = 250
-/** Beyond the limit of its own watchdog, a process that says nothing was stopped from outside. */
-const silenceBeyondMs = 1000
+/** So long beyond its limit a process may say nothing: its own watchdog takes a while on a machine that has much to do. */
+const silenceBeyondMs = 10_000
+/** One that was stopped from outside has no watchdog that could. */
+const haltBeyondMs = 500
 /** A process that ended sooner after it was ready has not begun well. */
 const youngMs = 1000
 /** How long a process may take until it answers. Migrations take as long as they take. */
@@ -314,7 +316,10 @@ export class WebWorkers {
       if (worker.state === "starting") continue
       worker.silentMs += passed
       const { memory } = worker.vitals
-      if (worker.silentMs > block_timeout + silenceBeyondMs) {
+      const isSilent =
+        worker.silentMs > block_timeout + silenceBeyondMs ||
+        (worker.silentMs > block_timeout + haltBeyondMs && worker.isHalted)
+      if (isSilent) {
         this.log.error(`HARAKIRI: ${worker.name} (pid ${worker.pid}) says nothing any more and is killed.`)
         worker.kill("it said nothing any more")
       } else if (memory > hard_memory) {

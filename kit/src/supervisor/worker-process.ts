@@ -1,5 +1,6 @@
 /** One process that the supervisor has started: what it said, how it is, how it ended. */
 import { type ChildProcess, fork } from "node:child_process"
+import { readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
@@ -95,7 +96,8 @@ export class WorkerProcess {
     })
     const reports = createInterface({ input: this.child.stdio[4] as Readable })
     reports.on("line", (line) => {
-      const report = (JSON.parse(line) as { blocked: Blocked }).blocked
+      const report = reportIn(line)
+      if (!report) return
       this.killedBecause ??= `its event loop stood still for ${(report.ms / 1000).toFixed(1)} s`
       blocked(this, report)
     })
@@ -143,9 +145,29 @@ export class WorkerProcess {
     void this.ended.then(() => clearTimeout(timer))
   }
 
+  /** Whether it was stopped as a whole, as by SIGSTOP. Only Linux tells. */
+  get isHalted(): boolean {
+    try {
+      // proc(5): the state stands behind the program's name in brackets.
+      const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8")
+      return /^[Tt]/.test(stat.slice(stat.lastIndexOf(")") + 2))
+    } catch {
+      return false
+    }
+  }
+
   kill(why: string): void {
     this.killedBecause ??= why
     this.child.kill("SIGKILL")
+  }
+}
+
+/** Undefined for half a line: whoever wrote it was killed meanwhile. */
+function reportIn(line: string): Blocked | undefined {
+  try {
+    return (JSON.parse(line) as { blocked: Blocked }).blocked
+  } catch {
+    return undefined
   }
 }
 
