@@ -24,3 +24,5 @@ await server.listen({ host: "127.0.0.1", port: 0 })
 
 process.on("message", () => process.send?.(process.cpuUsage()))
 process.send?.({ port: (server.server.address() as { port: number }).port })
+// Whoever measures may be killed.
+process.on("disconnect", () => process.exit())

@@ -15,3 +15,5 @@ const server = http.createServer((request, response) => {
 })
 server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as { port: number }).port }))
 process.on("message", () => process.send?.(process.cpuUsage()))
+// Whoever measures may be killed.
+process.on("disconnect", () => process.exit())

@@ -33,3 +33,5 @@ process.on("message", (message) => {
   if (message === "delays") delay.reset()
 })
 process.send?.({ port: (server.server.address() as { port: number }).port })
+// Whoever measures may be killed.
+process.on("disconnect", () => process.exit())

@@ -31,7 +31,17 @@ test("without any file or variable everything has its default", (t) => {
       redis: { url: undefined, prefix: undefined },
       api_keys: { enabled: true, environment_hash: undefined, environment_role: "admin" },
       roles: { denied_status: 403 },
-      workers: { request_timeout: 20_000 },
+      workers: {
+        web: undefined,
+        request_timeout: 20_000,
+        block_timeout: 5000,
+        stop_timeout: 30_000,
+        max_requests: 0,
+        max_age: undefined,
+        soft_memory: undefined,
+        hard_memory: undefined,
+        user: undefined,
+      },
     },
   )
 })

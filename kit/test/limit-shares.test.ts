@@ -7,7 +7,6 @@ import type { SharedWindowCounter } from "../src/http/shared-window-counter.ts"
 import { LimitShares } from "../src/supervisor/limit-shares.ts"
 import { Line } from "./limit-machine.ts"
 
-const windowMs = 2000
 const clients = ["a", "b", "c"]
 
 /** A process that counts. */
@@ -39,10 +38,12 @@ class World {
   private lastId = 0
   private readonly t: TestContext
   readonly limit: number
+  private readonly windowMs: number
 
-  constructor(t: TestContext, limit: number) {
+  constructor(t: TestContext, { limit, windowMs }: { limit: number; windowMs: number }) {
     this.t = t
     this.limit = limit
+    this.windowMs = windowMs
     t.mock.method(performance, "now", () => this.now)
     t.mock.method(process.hrtime, "bigint", () => BigInt(Math.round(this.now * 1e6)))
     t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "setImmediate"] })
@@ -51,7 +52,7 @@ class World {
   }
 
   get window(): number {
-    return Math.floor((this.now - this.shares.windowsFrom) / windowMs)
+    return Math.floor((this.now - this.shares.windowsFrom) / this.windowMs)
   }
 
   add(): void {
@@ -60,7 +61,7 @@ class World {
     const isThere = () => this.processes.some((process) => process.line === line)
     const log = new Log("warn", "server", (text) => void (isThere() && this.log.push(text)))
     const limits = new SharedLimits(line, { maxClients: 1000, log })
-    const counter = limits.counter("default", { limit: this.limit, windowMs })
+    const counter = limits.counter("default", { limit: this.limit, windowMs: this.windowMs })
     this.processes.push({ line, limits, counter, isDraining: false, waiting: 0, frozenUntil: 0 })
     this.shares.add(id)
   }
@@ -85,8 +86,8 @@ class World {
 
   freeze(process: Process, ms: number): void {
     process.frozenUntil = this.now + ms
-    for (let at = this.now; at < this.now + ms + windowMs; at += windowMs) {
-      this.rough.add(Math.floor((at - this.shares.windowsFrom) / windowMs))
+    for (let at = this.now; at < this.now + ms + this.windowMs; at += this.windowMs) {
+      this.rough.add(Math.floor((at - this.shares.windowsFrom) / this.windowMs))
     }
   }
 
@@ -96,13 +97,16 @@ class World {
 
   request(process: Process, client: string): void {
     const tell = (count: number, endsAt: number) => {
-      const window = Math.round((endsAt - this.shares.windowsFrom) / windowMs) - 1
+      const window = Math.round((endsAt - this.shares.windowsFrom) / this.windowMs) - 1
       const tally = this.tally(client, window)
       if (count <= this.limit) tally.admitted++
       else tally.refused++
     }
     const counted = process.counter.count(client, this.now)
-    if (typeof counted === "number") return tell(counted, process.counter.endsAt)
+    if (typeof counted === "number") {
+      tell(counted, process.counter.endsAt)
+      return
+    }
     process.waiting++
     void counted.then(({ count, endsAt }) => {
       // What a process has admitted that was killed, nobody has seen.
@@ -164,7 +168,7 @@ async function run(t: TestContext, seed: number, { isRough }: { isRough: boolean
   const below = (max: number) => Math.floor(random() * max)
   const oneOf = <T>(list: T[]): T => list[below(list.length)]!
   const limit = oneOf([1, 3, 5, 7, 20, 64, 100])
-  const world = new World(t, limit)
+  const world = new World(t, { limit, windowMs: oneOf([250, 600, 2000]) })
   for (let count = 1 + below(6); count > 0; count--) world.add()
   for (let step = 0; step < 3000; step++) {
     const awake = world.processes.filter((process) => !world.isFrozen(process))
@@ -177,13 +181,13 @@ async function run(t: TestContext, seed: number, { isRough }: { isRough: boolean
       }
       const chance = random()
       const chosen = oneOf(awake)
-      if (chance < 0.005) world.add()
-      else if (chance < 0.01 && world.processes.length > 1) world.drain(chosen)
-      else if (chance < 0.03 && chosen.isDraining) {
+      if (chance < 0.01) world.add()
+      else if (chance < 0.02 && world.processes.length > 1) world.drain(chosen)
+      else if (chance < 0.04 && chosen.isDraining) {
         await world.carryAll()
         if (chosen.waiting === 0) world.end(chosen)
-      } else if (isRough && chance < 0.033) world.kill(chosen, random() < 0.5)
-      else if (isRough && chance < 0.036) world.freeze(chosen, 200 + below(500))
+      } else if (isRough && chance < 0.041) world.kill(chosen, random() < 0.5)
+      else if (isRough && chance < 0.042) world.freeze(chosen, 200 + below(500))
     }
     if (world.processes.length === 0) world.add()
     await world.pass(below(4))

@@ -90,12 +90,18 @@ test("whoever is below the share of a process costs no message", async (t) => {
   const said = processes.map(({ line }) => t.mock.method(line.questions, "send"))
   // One of 2 · 4 shares of 100.
   await flood(processes, { from: "127.0.3.1", count: 4 * 12 })
-  assert.deepEqual(said.map(({ mock }) => mock.callCount()), [0, 0, 0, 0])
+  assert.deepEqual(
+    said.map(({ mock }) => mock.callCount()),
+    [0, 0, 0, 0],
+  )
   await flood(processes, { from: "127.0.3.1", count: 200 })
   const before = said.map(({ mock }) => mock.callCount())
   // Neither does who is over the limit.
   await flood(processes, { from: "127.0.3.1", count: 40 })
-  assert.deepEqual(said.map(({ mock }) => mock.callCount()), before)
+  assert.deepEqual(
+    said.map(({ mock }) => mock.callCount()),
+    before,
+  )
 })
 
 test("what remains only goes down on one process, and is 0 for who is refused", async (t) => {
@@ -118,7 +124,10 @@ test("what remains only goes down on one process, and is 0 for who is refused", 
 test("a request that waited for its count is still the one that its work belongs to", async (t) => {
   const { processes } = await startMachine(t, app, { limit: "100/day", processes: 2 })
   const answers = await Promise.all([1, 2, 3].map(() => ask(`${processes[0]!.url}/api/sample`)))
-  assert.deepEqual(answers.map(({ body }) => JSON.parse(body)), Array(3).fill({ scope: true }))
+  assert.deepEqual(
+    answers.map(({ body }) => JSON.parse(body)),
+    Array(3).fill({ scope: true }),
+  )
 })
 
 test("a process that is drained and replaced costs a client nothing of its limit, and gives it nothing", async (t) => {
@@ -227,7 +236,10 @@ async function withRedis(t: TestContext, limit: string) {
 
 test("with Redis a limit holds over machines, and whoever is over it costs Redis nothing", skip, async (t) => {
   const { processes } = await withRedis(t, "100/day")
-  assert.deepEqual(await flood(processes, { from: "127.0.9.1", count: 160, atOnce: 160 }), { admitted: 100, refused: 60 })
+  assert.deepEqual(await flood(processes, { from: "127.0.9.1", count: 160, atOnce: 160 }), {
+    admitted: 100,
+    refused: 60,
+  })
   assert.equal((await flood(processes, { from: "127.0.9.2", count: 130 })).admitted, 100)
   const last = await ask(`${processes[0]!.url}/api/sample`, { from: "127.0.9.3" })
   assert.equal(last.headers["x-ratelimit-remaining"], "99")

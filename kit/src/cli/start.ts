@@ -16,7 +16,8 @@ export async function start(): Promise<void> {
     folder: project.folder,
     openLog: ({ logging, app }) => openLog(logging, { folder: project.folder, name: app }),
     async openDatabase({ database, processes }, log, onLost) {
-      const pools = { url: database.url, pool_size: database.pool_size * processes }
+      // A pool for each process, and beside it the connections on which it listens and asks.
+      const pools = { url: database.url, pool_size: (database.pool_size + 2) * processes }
       const { address, embedded, stop } = await ownDatabase(project, pools, log, onLost)
       return { address, location: embedded?.location, stop }
     },
