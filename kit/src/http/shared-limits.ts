@@ -3,7 +3,7 @@ import type { LimitAnswer, LimitChannel, LimitQuestion } from "../core/limit-mes
 import { monotonicNow } from "../core/limit-messages.ts"
 import type { Log } from "../core/log.ts"
 import type { Rate } from "../core/rate.ts"
-import { SharedWindowCounter } from "./shared-window-counter.ts"
+import { SharedWindowCounter, type Talk } from "./shared-window-counter.ts"
 
 /** How often a supervisor that is silent is asked whether it is back. */
 const probeEveryMs = 1000
@@ -14,7 +14,7 @@ const probeEveryMs = 1000
  */
 const togetherMs = 5
 
-export class SharedLimits {
+export class SharedLimits implements Talk {
   /** The process has the share of one of so many; none with 0. */
   processes = 0
   /** Whether the supervisor is gone or silent: each process then has the whole limit, since refusing everybody is worse. */

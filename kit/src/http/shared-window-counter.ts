@@ -3,11 +3,25 @@ import { Busiest } from "../core/busiest.ts"
 import { type LimitAnswer, type LimitQuestion, shareOf, type Unused } from "../core/limit-messages.ts"
 import type { Rate } from "../core/rate.ts"
 import { Patience } from "./patience.ts"
-import type { SharedLimits } from "./shared-limits.ts"
 import { type Counter, copyOf, type Used } from "./window-counter.ts"
 
 /** After so many looks at a question it is asked again, and after so many the supervisor is taken for silent: half a second, one. */
 const looks = { again: 2, silent: 4 }
+
+/** The talk with the supervisor, which all counters of a process share. */
+export interface Talk {
+  /** When window 0 began, on the clock of `performance.now()`. */
+  readonly windowsFrom: number
+  /** The process has the share of one of so many; none with 0. */
+  readonly processes: number
+  /** Whether the supervisor is gone or silent. */
+  readonly isAlone: boolean
+  ask(question: LimitQuestion): void
+  newId(): number
+  goAlone(why: "does not answer"): void
+  /** Whether to ask a supervisor that is silent. */
+  mayProbe(now: number): boolean
+}
 
 /** What this process knows of a client. */
 interface Client {
@@ -38,7 +52,7 @@ export class SharedWindowCounter implements Counter {
   endsAt = Number.NEGATIVE_INFINITY
   private readonly id: string
   private readonly rate: Rate
-  private readonly limits: SharedLimits
+  private readonly limits: Talk
   /** Those who asked for more are forgotten last: of them the supervisor believes what it was told. */
   private readonly clients: Busiest<Client>
   private readonly asked = new Patience<Client>((known, times) => this.look(known, times))
@@ -46,11 +60,14 @@ export class SharedWindowCounter implements Counter {
   /** What this process may admit of each client in the window without asking. */
   private share = 0
 
-  constructor(id: string, rate: Rate, { limits, maxClients }: { limits: SharedLimits; maxClients: number }) {
+  constructor(id: string, rate: Rate, { limits, maxClients }: { limits: Talk; maxClients: number }) {
     this.id = id
     this.rate = rate
     this.limits = limits
     this.clients = new Busiest(maxClients, ({ used, beyond }) => (beyond ? Number.MAX_VALUE : used))
+    this.roll(performance.now())
+    // In a window that had begun before, a process that has ended may have had a share.
+    this.share = 0
   }
 
   /** How many clients are counted. */
