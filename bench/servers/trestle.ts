@@ -4,12 +4,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import app from "../../app/app.ts"
+import { openCapabilities } from "../../kit/src/capabilities.ts"
 import { databaseSettings } from "../../kit/src/cli/database.ts"
 import { loadConfig } from "../../kit/src/core/config/index.ts"
 import { openLog } from "../../kit/src/core/log/open.ts"
 import { type DatabaseAddress, openDatabase } from "../../kit/src/db/database.ts"
 import { createServer } from "../../kit/src/server.ts"
-import { openStore } from "../../kit/src/store/store.ts"
 import { behindSession } from "./session-routes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
@@ -20,8 +20,8 @@ const config = loadConfig({ folder: "/nonexistent", env: JSON.parse(process.env.
 const { log } = openLog(config.logging, { folder })
 const database = openDatabase(address, databaseSettings(config), log)
 const routes = { ...app.routes, "/bench": behindSession }
-const kv = openStore({ database, log })
-const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, kv, log })
+const capabilities = openCapabilities({ app, config, database, log })
+const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, capabilities, log })
 await server.listen({ host: "127.0.0.1", port: 0 })
 
 const delay = monitorEventLoopDelay({ resolution: 1 })

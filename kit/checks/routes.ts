@@ -1,12 +1,13 @@
 // Every route of the application says in one sentence what it does: a doc comment above it, or schema.summary.
+
 import type { RouteOptions } from "fastify"
 import app from "../../app/app.ts"
 import { type App, defineApp } from "../src/app.ts"
+import { openCapabilities } from "../src/capabilities.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { openDatabase } from "../src/db/database.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import type { Findings } from "./project.ts"
 
 /** What a route says of itself. */
@@ -53,11 +54,17 @@ export async function routesOf(app: App): Promise<ListedRoute[]> {
     logSql: false as const,
   }
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, settings, log)
-  const kv = openStore({ database, log })
-  const options = { app: defineApp({ ...app, routes: Object.fromEntries(routes) }), config, database, kv, log }
+  const capabilities = openCapabilities({ app, config, database, log })
+  const options = {
+    app: defineApp({ ...app, routes: Object.fromEntries(routes) }),
+    config,
+    database,
+    capabilities,
+    log,
+  }
   const server = await createServer({ ...options, mode: "test" })
   await server.close()
-  kv.close()
+  await capabilities.close()
   await database.close()
   return found
 }

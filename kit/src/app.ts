@@ -13,6 +13,7 @@ import type { Role, User } from "./core/roles.ts"
 import type { Reply } from "./core/schema.ts"
 import type { RequestSession } from "./core/session.ts"
 import type { Db } from "./db/database.ts"
+import type { AnyJob, Jobs } from "./jobs/job.ts"
 import type { Kv } from "./store/kv.ts"
 
 declare module "fastify" {
@@ -21,6 +22,8 @@ declare module "fastify" {
     db: Db
     /** The key-value store: counters, small values that expire, lists; shared by all processes. */
     kv: Kv
+    /** Background jobs: sends them, and says how they are. */
+    jobs: Jobs
     /** The settings, the application's own sections among them. */
     config: Config
     /** What exists for development only asks it, and is there under `"development"` and `"test"`. */
@@ -77,6 +80,8 @@ export interface App {
   routes: Record<string, Routes>
   /** The application's own sections of the configuration, each a TypeBox object. */
   config?: { [K in keyof AppConfig]: TSchema } & Record<string, TSchema>
+  /** Its background jobs and crons. */
+  jobs?: readonly AnyJob[]
   /** Processes of its own that run as long as the server does, by name; one that ends is started again. */
   programs?: Record<string, Program>
 }
@@ -107,6 +112,13 @@ export function defineApp(app: App): App {
     if (typeof program?.command !== "string" || !Array.isArray(program.args)) {
       throw new BootError(`The program "${name}" is { command: "node", args: ["app/program.ts"] } or its like.`)
     }
+  }
+  const names = new Set<string>()
+  for (const { name } of app.jobs ?? []) {
+    if (name.startsWith("trestle."))
+      throw new BootError(`The job "${name}" has a name of the kit's: take one without a dot.`)
+    if (names.has(name)) throw new BootError(`Two jobs are called "${name}". Rename one.`)
+    names.add(name)
   }
   for (const [key, routes] of Object.entries(app.routes)) {
     if (typeof routes !== "function") {

@@ -26,4 +26,16 @@ export type { RequestSession } from "./core/session.ts"
 export type { Db } from "./db/database.ts"
 export { prepare } from "./db/prepare.ts"
 export { containing } from "./db/search.ts"
+export { cron, job } from "./jobs/define.ts"
+export type {
+  CronOptions,
+  Job,
+  JobContext,
+  JobOptions,
+  JobPhase,
+  JobRun,
+  JobState,
+  Jobs,
+  SendOptions,
+} from "./jobs/job.ts"
 export type { AppendOptions, ItemsOptions, Kv, Lifetime, PopOptions } from "./store/kv.ts"

@@ -12,6 +12,7 @@ import { authPages } from "./auth/pages/auth-pages.ts"
 import { requestSessions } from "./auth/request-session.ts"
 import { hideAnswers } from "./auth/sign-in/hide-answers.ts"
 import { userRoutes } from "./auth/user-routes.ts"
+import type { Capabilities } from "./capabilities.ts"
 import { closeByDefault } from "./closed-by-default.ts"
 import type { Config } from "./core/config/index.ts"
 import { BootError } from "./core/errors.ts"
@@ -41,14 +42,13 @@ import { plainSecurityHeaders, securityHeaders } from "./http/security-headers.t
 import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
 import type { Tls } from "./http/tls.ts"
 import { compileValidator } from "./http/validation.ts"
-import type { Store } from "./store/store.ts"
 
 export interface ServerOptions {
   app: App
   config: Config
   mode: Mode
   database: Database
-  kv: Store
+  capabilities: Capabilities
   /** Where sessions are kept, instead of in the database, and limits are counted, over all machines. */
   redis?: AuthOptions["redis"]
   /** Reaches the supervisor, through which limits hold over all processes of this machine. */
@@ -68,7 +68,7 @@ export async function createServer({
   config,
   mode,
   database,
-  kv,
+  capabilities,
   redis,
   limits,
   log,
@@ -99,7 +99,9 @@ export async function createServer({
   })
   refuseTunnels(server, refuse)
   server.decorate("db", database.db)
+  const { kv, jobs } = capabilities
   server.decorate("kv", kv)
+  server.decorate("jobs", jobs)
   // A stop waits for requests, so requests should wait for nothing.
   server.addHook("preClose", async () => kv.stopWaiting())
   server.decorate("config", config)

@@ -5,20 +5,25 @@
 import { randomBytes } from "node:crypto"
 import type { TestContext } from "node:test"
 import type { FastifyInstance } from "fastify"
+import { sql } from "kysely"
 import type { App } from "./app.ts"
 import { createAccount } from "./auth/accounts.ts"
 import { createApiKey } from "./auth/api-keys.ts"
 import { createPasswords } from "./auth/passwords.ts"
+import { type Capabilities, jobsOf, openCapabilities } from "./capabilities.ts"
 import { type Config, loadConfig } from "./core/config/index.ts"
 import { Log } from "./core/log.ts"
 import type { Role } from "./core/roles.ts"
-import { type Db, openDatabase } from "./db/database.ts"
+import { type Database, type Db, openDatabase } from "./db/database.ts"
 import { ledgersOf } from "./db/migrations.ts"
 import { type OpenRedis, openRedis } from "./db/redis.ts"
 import { createTestDatabase } from "./db/test-database.ts"
+import { declareJobs, openBoss } from "./jobs/boss.ts"
+import type { AnyJob, Jobs } from "./jobs/job.ts"
+import { type Ran, runNow } from "./jobs/run-now.ts"
+import { Settling } from "./jobs/settle.ts"
 import { createServer } from "./server.ts"
 import type { Kv } from "./store/kv.ts"
-import { openStore, type Store } from "./store/store.ts"
 
 /** An answer, with its body read: JSON as a value, other text as a string, none as undefined. */
 export interface Answer {
@@ -59,11 +64,24 @@ export interface TestApp {
   db: Db
   /** Its key-value store: in its database, or in the Redis of `REDIS_URL` under a prefix of its own. */
   kv: Kv
+  /** Its background jobs: nothing runs until it is told to. */
+  jobs: TestJobs
   /** Fastify itself. */
   server: FastifyInstance
   config: Config
   /** What it logged so far, a line each, from WARN up. */
   log: string[]
+}
+
+/** Background jobs under test. */
+export interface TestJobs extends Jobs {
+  /** What was sent and has not run, oldest first; of one job, or of all. */
+  sent(job?: AnyJob): Promise<{ name: string; data: unknown }[]>
+  /**
+   * Runs what is due, and what that sends, one after the other, until there is nothing; returns what ran. An attempt that fails
+   * is in the list with its error. `early`: also what is delayed, or waits to be tried again.
+   */
+  run(options?: { early?: boolean }): Promise<Ran[]>
 }
 
 export interface TestOptions {
@@ -102,20 +120,22 @@ export async function testApp(
     log,
   )
   let redis: OpenRedis | undefined
-  let kv: Store | undefined
+  let capabilities: Capabilities | undefined
   let server: FastifyInstance | undefined
   t.after(async () => {
     await server?.close()
-    kv?.close()
+    await capabilities?.close()
     if (redis) await removeKeys(redis)
     await redis?.close()
     await database.close()
     await testDatabase.drop()
   })
   if (config.redis.url) redis = await openRedis(config.redis.url, `test-${randomBytes(6).toString("hex")}:`, log)
-  kv = openStore({ database, redis, log })
-  server = await createServer({ app, config, mode, database, kv, redis, log })
+  await declareJobs(database.pool, jobsOf(app), log)
+  capabilities = openCapabilities({ app, config, database, redis, log })
+  server = await createServer({ app, config, mode, database, capabilities, redis, log })
   const url = await server.listen({ host: "127.0.0.1", port: 0 })
+  const testJobs = jobsUnderTest({ jobs: jobsOf(app), database, capabilities, log })
 
   const tokens = new Map<string, Promise<string>>()
   const as: TestApp["as"] = (role, name = role) => {
@@ -135,7 +155,36 @@ export async function testApp(
     return { ...caller(url, async () => ({ cookie: await cookies.get(key)! })), ...credentials }
   }
   const visitor = caller(url, async () => ({}))
-  return { url, visitor, as, person, db: database.db, kv, server, config, log: lines }
+  return { url, visitor, as, person, db: database.db, jobs: testJobs, kv: capabilities.kv, server, config, log: lines }
+}
+
+function jobsUnderTest({
+  jobs,
+  database,
+  capabilities,
+  log,
+}: {
+  jobs: AnyJob[]
+  database: Database
+  capabilities: Capabilities
+  log: Log
+}): TestJobs {
+  return {
+    ...capabilities.jobs,
+    async sent(job) {
+      const names = job ? [job.name] : jobs.map(({ name }) => name)
+      const { rows } = await sql<{ name: string; data: unknown }>`
+        select name, data from trestle_jobs.job where name = any(${names}) and state < 'active' order by created_on, id
+      `.execute(database.db)
+      return rows
+    },
+    async run({ early = false } = {}) {
+      const boss = await openBoss(database.pool, { supervises: false, schedules: false }, log)
+      const settling = new Settling({ boss, db: database.db, log })
+      const options = { boss, settling, context: capabilities.context, log, stuck() {} }
+      return runNow(jobs, options, early).finally(() => boss.stop({ graceful: false }))
+    },
+  }
 }
 
 /** Makes an account and logs in to it; returns the cookies. */

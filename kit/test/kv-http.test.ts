@@ -4,12 +4,12 @@ import http from "node:http"
 import { type TestContext, test } from "node:test"
 import { type Api, sql, Type } from "trestle"
 import { testApp } from "trestle/testing"
+import { openCapabilities } from "../src/capabilities.ts"
 import { databaseSettings } from "../src/cli/database.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { openDatabase } from "../src/db/database.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import { ask } from "./raw-request.ts"
 import { noRedis, startRedis } from "./redis.ts"
 import { sampleApp } from "./sample/app.ts"
@@ -113,11 +113,11 @@ test("without a database the client gets 503", async (t) => {
   const config = loadConfig({ folder: "/nonexistent", env: {} })
   const log = new Log("error", "server", () => {})
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, databaseSettings(config), log)
-  const kv = openStore({ database, log })
-  const server = await createServer({ app: counting(), config, mode: "test", database, kv, log })
+  const capabilities = openCapabilities({ app: counting(), config, database, log })
+  const server = await createServer({ app: counting(), config, mode: "test", database, capabilities, log })
   t.after(async () => {
     await server.close()
-    kv.close()
+    await capabilities.close()
     await database.close()
   })
   for (const path of ["count", "wait"]) assert.equal((await server.inject(`/api/sample/${path}`)).statusCode, 503)

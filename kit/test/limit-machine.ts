@@ -1,6 +1,7 @@
 /** Processes of a machine that share limits, all in the process of a test: what they say goes through memory, in order. */
 import type { TestContext } from "node:test"
 import type { App } from "trestle"
+import { openCapabilities } from "../src/capabilities.ts"
 import { databaseSettings } from "../src/cli/database.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import type { LimitAnswer, LimitChannel, LimitQuestion } from "../src/core/limit-messages.ts"
@@ -10,7 +11,6 @@ import { ledgersOf } from "../src/db/migrations.ts"
 import { openRedis } from "../src/db/redis.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import { LimitShares } from "../src/supervisor/limit-shares.ts"
 
 /** Messages in one direction. Someone must carry each of them. */
@@ -159,13 +159,13 @@ export async function startMachine(
     const logged: string[] = []
     const log = new Log("info", "server", (text) => void logged.push(text))
     const redis = redisUrl ? await openRedis(redisUrl, "test:", log) : undefined
-    const kv = openStore({ database, redis, log })
+    const capabilities = openCapabilities({ app, config, database, redis, log })
     const server = await createServer({
       app,
       config,
       mode: "production",
       database,
-      kv,
+      capabilities,
       redis,
       log,
       ...(redis ? {} : { limits: line }),
@@ -173,7 +173,7 @@ export async function startMachine(
     let closed: Promise<void> | undefined
     const close = () => {
       closed ??= server.close().then(async () => {
-        kv.close()
+        await capabilities.close()
         await redis?.close()
       })
       return closed

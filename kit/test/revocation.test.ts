@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"
 import { type Api, sql, Type } from "trestle"
 import { createApiKey, revokeApiKey } from "../src/auth/api-keys.ts"
+import { openCapabilities } from "../src/capabilities.ts"
 import { databaseSettings } from "../src/cli/database.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
@@ -14,7 +15,6 @@ import { ledgersOf } from "../src/db/migrations.ts"
 import { openRedis } from "../src/db/redis.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import { Browser, person } from "./browser.ts"
 import { noRedis, startRedis } from "./redis.ts"
 import { sampleApp } from "./sample/app.ts"
@@ -41,19 +41,19 @@ async function twoServers(t: TestContext, redisUrl?: string) {
     const logger = new Log("warn", "server", (line) => void log.push(line))
     const opened = openDatabase(database.address, databaseSettings(config), logger)
     const redis = redisUrl ? await openRedis(redisUrl, "test:", logger) : undefined
-    const kv = openStore({ database: opened, redis, log: logger })
+    const capabilities = openCapabilities({ app, config, database: opened, redis, log: logger })
     const server = await createServer({
       app,
       config,
       mode: "production",
       database: { ...opened, address: changesFrom },
-      kv,
+      capabilities,
       redis,
       log: logger,
     })
     t.after(async () => {
       await server.close()
-      kv.close()
+      await capabilities.close()
       await redis?.close()
       await opened.close()
     })

@@ -1,13 +1,13 @@
 /** A server on a database that the test gives, perhaps by a way that it can close, and on a Redis of its own. */
 import type { TestContext } from "node:test"
 import type { App } from "trestle"
+import { openCapabilities } from "../src/capabilities.ts"
 import { databaseSettings } from "../src/cli/database.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { type DatabaseAddress, openDatabase } from "../src/db/database.ts"
 import { openRedis } from "../src/db/redis.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import { Browser } from "./browser.ts"
 
 export interface ServeOptions {
@@ -29,11 +29,11 @@ export async function serveOn(
   const log = new Log("info", "server", (line) => void lines.push(line))
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = redisUrl ? await openRedis(redisUrl, "test:", log) : undefined
-  const kv = openStore({ database, redis, log })
-  const server = await createServer({ app, config, mode: "production", database, kv, redis, log, isDraining })
+  const capabilities = openCapabilities({ app, config, database, redis, log })
+  const server = await createServer({ app, config, mode: "production", database, capabilities, redis, log, isDraining })
   t.after(async () => {
     await server.close()
-    kv.close()
+    await capabilities.close()
     await redis?.close()
     await database.close()
   })

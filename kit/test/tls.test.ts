@@ -13,6 +13,7 @@ import { type TestContext, test } from "node:test"
 import tls from "node:tls"
 import { promisify } from "node:util"
 import { type Routes, Type } from "trestle"
+import { openCapabilities } from "../src/capabilities.ts"
 import { loadConfig } from "../src/core/config/index.ts"
 import { Log } from "../src/core/log.ts"
 import { openDatabase } from "../src/db/database.ts"
@@ -20,7 +21,6 @@ import { Acceptor } from "../src/http/accept.ts"
 import { makeCertificate } from "../src/http/certificates.ts"
 import { loadTls, type Tls } from "../src/http/tls.ts"
 import { createServer } from "../src/server.ts"
-import { openStore } from "../src/store/store.ts"
 import { bindSockets } from "../src/supervisor/sockets.ts"
 import { sampleApp } from "./sample/app.ts"
 
@@ -69,8 +69,8 @@ async function serve(t: TestContext, tls?: Tls, port = 0) {
       return { ip }
     })
   }
-  const kv = openStore({ database, log })
-  const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, kv, log, tls })
+  const capabilities = openCapabilities({ app: sampleApp(routes), config, database, log })
+  const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, capabilities, log, tls })
   const sockets = await bindSockets("localhost", port)
   const acceptor = new Acceptor(server)
   await acceptor.listen(sockets.handles as unknown as net.Socket[])
@@ -84,7 +84,7 @@ async function serve(t: TestContext, tls?: Tls, port = 0) {
   t.after(async () => {
     held.resolve()
     await close()
-    kv.close()
+    await capabilities.close()
     await database.close()
   })
   return { server, port: sockets.port, close, release: held.resolve, reached: reached.promise }

@@ -2,6 +2,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type { FastifyInstance } from "fastify"
 import type { App } from "../app.ts"
+import { openCapabilities } from "../capabilities.ts"
 import type { Config } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { Log } from "../core/log.ts"
@@ -9,7 +10,6 @@ import type { Role } from "../core/roles.ts"
 import { isUnreachable, openDatabase } from "../db/database.ts"
 import type { Route } from "../docs/endpoints.ts"
 import { createServer } from "../server.ts"
-import { openStore } from "../store/store.ts"
 import type { Arguments } from "./command.ts"
 import { databaseSettings } from "./database.ts"
 import { findProject, loadApp } from "./project.ts"
@@ -44,9 +44,9 @@ async function registeredRoutes(app: App, config: Config): Promise<Route[]> {
   const log = new Log("warn", "routes", (line) => void process.stderr.write(line))
   // Connections are made when they are needed, and nothing answers there.
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, databaseSettings(config), log)
-  const kv = openStore({ database, log })
+  const capabilities = openCapabilities({ app, config, database, log })
   try {
-    const server = await createServer({ app, config, mode: "production", database, kv, log })
+    const server = await createServer({ app, config, mode: "production", database, capabilities, log })
     await server.close()
     return found
   } catch (cause) {
@@ -57,7 +57,7 @@ async function registeredRoutes(app: App, config: Config): Promise<Route[]> {
       { cause },
     )
   } finally {
-    kv.close()
+    await capabilities.close()
     await database.close()
   }
 }

@@ -2,6 +2,7 @@
 import { relative } from "node:path"
 import type { FastifyInstance } from "fastify"
 import type { App } from "../app.ts"
+import { jobsOf, openCapabilities } from "../capabilities.ts"
 import { type Config, loadConfig } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { type OpenLog, openLog } from "../core/log/open.ts"
@@ -12,8 +13,8 @@ import { isPending, isUnknown, ledgersOf, migrateUp, migrationStates } from "../
 import { type OpenRedis, openRedis } from "../db/redis.ts"
 import { checkServer } from "../db/server-check.ts"
 import { loadTls, type Tls } from "../http/tls.ts"
+import { declareJobs } from "../jobs/boss.ts"
 import { createServer, type ServerOptions } from "../server.ts"
-import { openStore } from "../store/store.ts"
 import { databaseSettings, openForCommand } from "./database.ts"
 import type { Project } from "./project.ts"
 
@@ -50,12 +51,16 @@ export async function prepareDatabase(
       )
     }
     const pending = states.filter(isPending).map((state) => state.name)
-    if (pending.length === 0) return
-    if (!apply) {
-      throw new BootError(`The database lacks the migrations ${pending.join(", ")}. Apply them: npx trestle migrate up`)
+    if (pending.length > 0) {
+      if (!apply) {
+        throw new BootError(
+          `The database lacks the migrations ${pending.join(", ")}. Apply them: npx trestle migrate up`,
+        )
+      }
+      const done = await migrateUp(database.db, ledgers)
+      log.info(`Migrated: ${done.join(", ")}`)
     }
-    const done = await migrateUp(database.db, ledgers)
-    log.info(`Migrated: ${done.join(", ")}`)
+    await declareJobs(database.pool, jobsOf(app), log)
   } finally {
     await database.close()
   }
@@ -84,14 +89,14 @@ export async function openServer(
   const tls = await loadTls(config.tls, { folder: project.folder, host: config.server.host, log })
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = await redisOf(app, config, log)
-  const kv = openStore({ database, redis, log })
+  const capabilities = openCapabilities({ app, config, database, redis, log })
   const closeAll = async () => {
-    kv.close()
+    await capabilities.close()
     await redis?.close()
     await database.close()
   }
   try {
-    const server = await createServer({ app, config, mode, database, kv, redis, log, tls, ...more })
+    const server = await createServer({ app, config, mode, database, capabilities, redis, log, tls, ...more })
     return {
       server,
       tls,

@@ -2,14 +2,18 @@
  * The store in PostgreSQL. What changes more than one row is a function of the database, made in the migration
  * `002-key-values`: one round trip, and a lock on the key for no longer than that.
  */
-import pg from "pg"
+import type pg from "pg"
 import type { Log } from "../core/log.ts"
-import { connectionOptions, type Database } from "../db/database.ts"
+import type { Database } from "../db/database.ts"
+import { listen } from "../db/listen.ts"
 import { type Backend, holdsList, holdsNoNumber, holdsValue, passesLargest } from "./backend.ts"
 
 /** How often what has expired is removed, in milliseconds. It counts for nothing before. */
 const sweepEveryMs = 60_000
 const sweptAtOnce = 1000
+
+/** The functions of the migration notify on it. */
+const channel = "trestle_list_appended"
 
 /** What the functions of the migration raise, in the codes of PostgreSQL's appendix A. */
 const wrongObjectType = "42809"
@@ -111,45 +115,7 @@ export function postgresBackend({ pool, address }: Database, log: Log): Backend 
       if (rows[0]?.is_value) throw holdsValue(list)
       return Number(rows[0]?.length ?? 0)
     },
-    listen: (heard) => listen(connectionOptions(address), heard),
+    listen: (heard) => listen(address, channel, heard),
     close: () => clearInterval(timer),
-  }
-}
-
-const channel = "trestle_list_appended"
-const connectWithinMs = 2000
-const reconnectAfterMs = 1000
-
-/** Listens on a connection of its own, and connects again when it was lost, until it is ended. */
-function listen(options: pg.ClientConfig, heard: (list?: string) => void): () => void {
-  let client: pg.Client | undefined
-  let timer: NodeJS.Timeout | undefined
-
-  const connect = () => {
-    const own = new pg.Client({ ...options, connectionTimeoutMillis: connectWithinMs, keepAlive: true })
-    client = own
-    const lost = () => {
-      if (client !== own) return
-      drop()
-      timer = setTimeout(connect, reconnectAfterMs).unref()
-    }
-    own.on("error", lost)
-    own.on("end", lost)
-    own.on("notification", ({ payload }) => heard(payload))
-    own
-      .connect()
-      .then(() => own.query(`listen ${channel}`))
-      .then(() => heard(), lost)
-  }
-  /** A goodbye to a server that hangs would keep the process. */
-  const drop = () => {
-    const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
-    client = undefined
-    stream.destroy()
-  }
-  connect()
-  return () => {
-    clearTimeout(timer)
-    if (client) drop()
   }
 }

@@ -2,11 +2,11 @@
 import { hash } from "node:crypto"
 import { Readable } from "node:stream"
 import { type Api, defineApp, HttpError, type Routes, Type } from "trestle"
+import { openCapabilities } from "../../src/capabilities.ts"
 import { loadConfig } from "../../src/core/config/index.ts"
 import { openLog } from "../../src/core/log/open.ts"
 import { openDatabase } from "../../src/db/database.ts"
 import { createServer } from "../../src/server.ts"
-import { openStore } from "../../src/store/store.ts"
 
 const open = { role: "visitor", schema: { hide: true, response: { "2xx": Type.Any() } } } as const
 
@@ -70,13 +70,13 @@ const database = openDatabase(
   { ...settings, preparedStatements: false, logSql: config.logging.sql },
   log,
 )
-const kv = openStore({ database, log })
-const server = await createServer({ app, config, mode: "production", database, kv, log })
+const capabilities = openCapabilities({ app, config, database, log })
+const server = await createServer({ app, config, mode: "production", database, capabilities, log })
 const url = await server.listen({ host: "127.0.0.1", port: 0 })
 process.stderr.write(`ready ${url}\n`)
 process.stdin.resume().on("end", async () => {
   await server.close()
-  kv.close()
+  await capabilities.close()
   await database.close()
   await close()
   process.exit(0)

@@ -5,6 +5,7 @@ import * as keyValues from "./002-key-values.ts"
 import * as loginLimits from "./003-login-limits.ts"
 import * as accounts from "./004-accounts.ts"
 import * as signIns from "./005-sign-ins.ts"
+import * as jobs from "./006-jobs.ts"
 
 export const kitMigrations: Record<string, Migration> = {
   "001-api-keys": apiKeys,
@@ -12,4 +13,5 @@ export const kitMigrations: Record<string, Migration> = {
   "003-login-limits": loginLimits,
   "004-accounts": accounts,
   "005-sign-ins": signIns,
+  "006-jobs": jobs,
 }

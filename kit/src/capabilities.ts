@@ -1,0 +1,47 @@
+/** What handlers of routes and of jobs are given besides the database, opened for one process. */
+import type { App } from "./app.ts"
+import type { Config } from "./core/config/index.ts"
+import type { Log } from "./core/log.ts"
+import type { Database } from "./db/database.ts"
+import type { OpenRedis } from "./db/redis.ts"
+import type { AnyJob, JobContext } from "./jobs/job.ts"
+import { type OpenJobs, openJobs } from "./jobs/jobs.ts"
+import { openStore, type Store } from "./store/store.ts"
+
+export interface Capabilities {
+  kv: Store
+  jobs: OpenJobs
+  /** The same as handlers of jobs get it. */
+  context: JobContext
+  /** Ends what they do by themselves; database and Redis stay open. */
+  close(): Promise<void>
+}
+
+/** Every job that there may be: the kit's and the application's. */
+export const jobsOf = (app: App): AnyJob[] => [...(app.jobs ?? [])]
+
+export function openCapabilities({
+  app,
+  config,
+  database,
+  redis,
+  log,
+}: {
+  app: App
+  config: Config
+  database: Database
+  redis?: OpenRedis | undefined
+  log: Log
+}): Capabilities {
+  const kv = openStore({ database, redis, log })
+  const jobs = openJobs(database, jobsOf(app), log)
+  return {
+    kv,
+    jobs,
+    context: { db: database.db, kv, jobs, config },
+    async close() {
+      kv.close()
+      await jobs.close()
+    },
+  }
+}

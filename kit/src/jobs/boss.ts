@@ -1,0 +1,123 @@
+/** pg-boss on our pool: it keeps what was sent, and the rules of what is tried when. Running it is ours: see job-worker.ts. */
+import pg from "pg"
+import { type Db as BossDb, PgBoss, type Queue } from "pg-boss"
+import type { Log } from "../core/log.ts"
+import { connectionOptions, type DatabaseAddress, isUnreachable } from "../db/database.ts"
+import { jobSchema } from "../db/job-tables.ts"
+import type { AnyJob } from "./job.ts"
+
+/** Where those end whose attempts have all failed. Nothing runs from there. */
+export const deadLetters = "trestle.dead"
+
+const days = (count: number) => count * 24 * 3600
+
+/** What a process does for all others besides sending. */
+export interface BossDuties {
+  /** Removes what has ended long ago, and keeps the tables in order. */
+  supervises: boolean
+  /** Sends the crons when their time comes; of all processes one does. */
+  schedules: boolean
+}
+
+/** Opens it, on the tables that a migration made. Close it with `boss.stop({ graceful: false })`. */
+export async function openBoss(pool: Connections, { supervises, schedules }: BossDuties, log: Log): Promise<PgBoss> {
+  const boss = new PgBoss({
+    db: bossDb(pool),
+    schema: jobSchema,
+    migrate: false,
+    createSchema: false,
+    supervise: supervises,
+    schedule: schedules,
+    // What has expired goes within minutes. Counts of queues are not asked more often than that: each is a scan.
+    superviseIntervalSeconds: 60,
+    maintenanceIntervalSeconds: 300,
+    // A cron comes within some seconds of its minute.
+    cronMonitorIntervalSeconds: 2,
+    cronWorkerIntervalSeconds: 1,
+  })
+  boss.on("warning", ({ message }) => log.warn(message))
+  boss.on("error", (error) => {
+    // A database that is away says so itself, once.
+    if (!isUnreachable(error)) log.error({ err: error }, "pg-boss failed at what it does by itself.")
+  })
+  await boss.start()
+  return boss
+}
+
+/** What gives connections: a pool. */
+interface Connections {
+  connect(): Promise<pg.PoolClient>
+}
+
+/** Through a connection that is asked, statements get a name; the pool's own query passes that by. */
+function bossDb(pool: Connections): BossDb {
+  return {
+    async executeSql(text, values = []) {
+      const client = await pool.connect()
+      try {
+        return await client.query(text, values)
+      } finally {
+        client.release()
+      }
+    },
+  }
+}
+
+/**
+ * What only sends asks for the queues, at first and then every minute. That is on a connection apart: the first to send may do so
+ * in a transaction, and wait in it for the pool while all others do the same.
+ */
+export function sendingPool(address: DatabaseAddress): pg.Pool {
+  const pool = new pg.Pool({
+    ...connectionOptions(address),
+    max: 1,
+    idleTimeoutMillis: 1000,
+    connectionTimeoutMillis: 5000,
+    query_timeout: 5000,
+  })
+  pool.on("error", () => {})
+  return pool
+}
+
+type Settings = Omit<Queue, "name">
+
+/** Past its time an attempt is ended by whoever runs it; so much later by pg-boss, if nobody does any more. */
+const graceSeconds = 60
+
+const settingsOf = (job: AnyJob): Settings => ({
+  // "exclusive": of those that wait, run or are to be tried again there is one.
+  policy: job.overlap ? "standard" : "exclusive",
+  retryLimit: job.retries,
+  retryDelay: seconds(job.retryDelayMs),
+  retryBackoff: true,
+  retryDelayMax: 3600,
+  expireInSeconds: seconds(job.timeoutMs) + graceSeconds,
+  retentionSeconds: seconds(job.expiresMs),
+  deleteAfterSeconds: seconds(job.keepMs),
+  deadLetter: deadLetters,
+  notify: true,
+})
+
+export const seconds = (ms: number): number => Math.ceil(ms / 1000)
+
+/** Tells pg-boss of all jobs and how they are to be tried. What is sent to one that it does not know is refused. */
+export async function declareJobs(pool: Connections, jobs: readonly AnyJob[], log: Log): Promise<void> {
+  const boss = await openBoss(pool, { supervises: false, schedules: false }, log)
+  try {
+    const known = new Map((await boss.getQueues()).map((queue) => [queue.name, queue]))
+    const declare = async (name: string, settings: Settings) => {
+      const queue = known.get(name) as (Settings & Record<string, unknown>) | undefined
+      if (!queue) return boss.createQueue(name, settings)
+      const { policy, ...others } = settings
+      if (queue.policy !== policy) {
+        await boss.getDb().executeSql(`update ${jobSchema}.queue set policy = $2 where name = $1`, [name, policy])
+      }
+      const isSame = Object.entries(others).every(([setting, value]) => queue[setting] === value)
+      if (!isSame) await boss.updateQueue(name, others)
+    }
+    await declare(deadLetters, { policy: "standard", retryLimit: 0, retentionSeconds: days(90) })
+    for (const job of jobs) await declare(job.name, settingsOf(job))
+  } finally {
+    await boss.stop({ graceful: false })
+  }
+}

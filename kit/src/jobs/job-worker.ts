@@ -1,0 +1,218 @@
+/**
+ * A process's part in running jobs. It fetches what is due as soon as it is notified, and looks once a second besides, for what
+ * was delayed, is tried again or was missed; it says that its jobs run; and it gives back those of processes that are gone.
+ */
+import { sql } from "kysely"
+import type { PgBoss } from "pg-boss"
+import type { Log } from "../core/log.ts"
+import { type Database, isUnreachable } from "../db/database.ts"
+import { jobSchema } from "../db/job-tables.ts"
+import { listen } from "../db/listen.ts"
+import { Alone } from "./alone.ts"
+import { type Attempt, ClaimLost } from "./attempt.ts"
+import { openBoss } from "./boss.ts"
+import { scheduleCrons } from "./crons.ts"
+import { type AnyJob, highestPriority, type JobContext } from "./job.ts"
+import { affected } from "./jobs.ts"
+import { Pump } from "./pump.ts"
+import { giveBack, lostAfterMs, rescueLost, touchEveryMs } from "./rescue.ts"
+import { Settling } from "./settle.ts"
+
+const lookEveryMs = 1000
+const sweepEveryMs = 3600_000
+
+export interface JobWorkerOptions {
+  database: Database
+  jobs: readonly AnyJob[]
+  context: JobContext
+  log: Log
+  blockTimeoutMs: number
+  /**
+   * What it does: "crowd" runs many at once, and whatever else is to be done; "alone" runs those one by one that were running
+   * when their process ended; "both" is for development, where there is one process.
+   */
+  runs: "crowd" | "alone" | "both"
+  /** There are jobs that have to run alone. */
+  onSuspects?(): void
+  /** A handler does not stop although it was told to: the process should be replaced. */
+  onStuck?(why: string): void
+}
+
+export class JobWorker {
+  private readonly options: JobWorkerOptions
+  private readonly boss: PgBoss
+  private readonly settling: Settling
+  private readonly pumps = new Map<string, Pump>()
+  private readonly names: string[]
+  private readonly alone: Alone | undefined
+  private stopListening: (() => void) | undefined
+  private timer: NodeJS.Timeout | undefined
+  private isLooking = false
+  private isTroubled = false
+  private touchedAt = 0
+  private sweptAt = 0
+  /** Since when the database has answered each look. */
+  private steadySince: number | undefined
+
+  private constructor(options: JobWorkerOptions, boss: PgBoss) {
+    this.options = options
+    this.boss = boss
+    this.names = options.jobs.map(({ name }) => name)
+    const { database, context, log } = options
+    this.settling = new Settling({ boss, db: database.db, log })
+    const stuck = ({ job, id }: Attempt) => {
+      log.error(`HARAKIRI: job ${job.name} (${id}) goes on although it was told to stop.`)
+      options.onStuck?.(`its job ${job.name} did not stop`)
+    }
+    const shared = { boss, context, log, settling: this.settling, stuck }
+    if (options.runs !== "crowd") this.alone = new Alone(options.jobs, shared)
+    if (options.runs !== "alone") for (const job of options.jobs) this.pumps.set(job.name, new Pump(job, shared))
+  }
+
+  /** Begins. Its jobs are known to the database already, see `declareJobs`. */
+  static async start(options: JobWorkerOptions): Promise<JobWorker> {
+    const { database, jobs, log, runs } = options
+    const isMain = runs !== "alone"
+    const schedules = isMain && jobs.some(({ schedule }) => schedule)
+    const boss = await openBoss(database.pool, { supervises: isMain, schedules }, log)
+    if (isMain) await scheduleCrons(boss, jobs)
+    const worker = new JobWorker(options, boss)
+    await worker.begin()
+    return worker
+  }
+
+  /** How many run now, and have ended. */
+  get counts(): { running: number; ended: number } {
+    return {
+      running: this.attempts.length,
+      ended: this.runners.reduce((sum, { ended }) => sum + ended, 0),
+    }
+  }
+
+  /** Lets jobs end for so long, gives back the rest, and ends. */
+  async stop(limitMs: number): Promise<void> {
+    this.stopListening?.()
+    clearInterval(this.timer)
+    for (const runner of this.runners) runner.stop()
+    const limit = performance.now() + limitMs
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, limitMs)
+    await Promise.race([Promise.all(this.runners.flatMap(({ running }) => [...running.values()])), late])
+    clearTimeout(timer)
+    await this.giveBackRest()
+    await this.settling.finish(Math.max(1000, limit - performance.now()))
+    await this.boss.stop({ graceful: false })
+  }
+
+  private get runners(): (Pump | Alone)[] {
+    return this.alone ? [...this.pumps.values(), this.alone] : [...this.pumps.values()]
+  }
+
+  private get attempts(): Attempt[] {
+    return this.runners.flatMap(({ running }) => [...running.keys()])
+  }
+
+  private async begin(): Promise<void> {
+    const { rows } = await sql<{ channel: string }>`
+      select 'pgboss_' || left(encode(sha224(${jobSchema}::bytea), 'hex'), 24) as channel`.execute(
+      this.options.database.db,
+    )
+    this.stopListening = listen(this.options.database.address, rows[0]!.channel, (name) => {
+      if (name === undefined) for (const pump of this.pumps.values()) pump.fill()
+      else this.pumps.get(name)?.fill()
+    })
+    this.timer = setInterval(() => void this.look(), lookEveryMs)
+    await this.look()
+  }
+
+  /** Once a second; a look that takes longer leaves the next one out. */
+  private async look(): Promise<void> {
+    if (this.isLooking) return
+    this.isLooking = true
+    try {
+      const now = performance.now()
+      const due = await this.due()
+      this.steadySince ??= now
+      for (const { name, isReady } of due) if (isReady) this.pumps.get(name)?.fill()
+      const suspects = due.filter(({ hasSuspects }) => hasSuspects).map(({ name }) => name)
+      if (suspects.length > 0) {
+        if (this.alone) this.alone.run(suspects)
+        else this.options.onSuspects?.()
+      }
+      if (now - this.touchedAt >= touchEveryMs) await this.touch(now)
+      if (this.options.runs !== "alone") await this.tidy(now)
+      this.isTroubled = false
+    } catch (error) {
+      this.steadySince = undefined
+      if (!this.isTroubled && !isUnreachable(error)) {
+        this.options.log.error({ err: error as Error }, "Jobs cannot be looked for.")
+      }
+      this.isTroubled = true
+    } finally {
+      this.isLooking = false
+    }
+  }
+
+  private async due(): Promise<{ name: string; isReady: boolean; hasSuspects: boolean }[]> {
+    const { rows } = await sql<{ name: string; is_ready: boolean; has_suspects: boolean }>`
+      select name,
+        exists (
+          select from trestle_jobs.job where job.name = asked.name and state < 'active' and not blocked
+            and start_after <= now() and priority <= ${highestPriority}
+        ) as is_ready,
+        exists (
+          select from trestle_jobs.job where job.name = asked.name and state < 'active' and not blocked
+            and start_after <= now() and priority > ${highestPriority}
+        ) as has_suspects
+      from unnest(${this.names}::text[]) as asked (name)`.execute(this.options.database.db)
+    return rows.map(({ name, is_ready, has_suspects }) => ({ name, isReady: is_ready, hasSuspects: has_suspects }))
+  }
+
+  /** Says that they run, and calls off what is no longer ours: cancelled, or given to another process. */
+  private async touch(now: number): Promise<void> {
+    const byName = Map.groupBy(this.attempts, ({ job }) => job.name)
+    for (const [name, attempts] of byName) {
+      const fetched = attempts.map(({ fetched }) => fetched)
+      const response = await this.boss.touch(name, fetched)
+      if (affected(response) === attempts.length) continue
+      const { settled } = response as { settled: string[] }
+      for (const attempt of attempts) {
+        // One that ended meanwhile is not ours any more either.
+        if (settled.includes(attempt.fetched.id) || !this.attempts.includes(attempt)) continue
+        attempt.callOff(new ClaimLost("It was cancelled, or is another process's by now."))
+      }
+    }
+    this.touchedAt = now
+  }
+
+  private async tidy(now: number): Promise<void> {
+    const afterMs = lostAfterMs(this.options.blockTimeoutMs)
+    // After an outage all processes need time to say that their jobs run.
+    if (now - this.steadySince! > afterMs) {
+      const { db } = this.options.database
+      const count = await rescueLost({ db, boss: this.boss }, this.names, afterMs)
+      if (count > 0)
+        this.options.log.warn(`${count} jobs ran in a process that is gone; they are tried again, each alone.`)
+    }
+    if (now - this.sweptAt > sweepEveryMs) {
+      this.sweptAt = now
+      await sql`delete from trestle.unique_jobs where until < now()`.execute(this.options.database.db)
+      await sql`delete from trestle.job_progress where reported < now() - interval '90 days'`.execute(
+        this.options.database.db,
+      )
+    }
+  }
+
+  private async giveBackRest(): Promise<void> {
+    const rest = this.attempts
+    if (rest.length === 0) return
+    const ended = new ClaimLost("The process ends, and it did not end in time: another one runs it.")
+    for (const attempt of rest) attempt.callOff(ended)
+    await giveBack(
+      this.options.database.db,
+      rest.map(({ fetched }) => fetched),
+    ).catch((error: Error) =>
+      this.options.log.error({ err: error }, "Jobs could not be given back; they are tried again later."),
+    )
+  }
+}

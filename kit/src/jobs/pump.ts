@@ -1,0 +1,74 @@
+/**
+ * Runs the jobs of one name, so many at once: whenever half of the places are free they are filled again. Each job has a place
+ * and an end of its own, so that one which is slow, fails or is over its time holds up no other.
+ */
+import type { PgBoss } from "pg-boss"
+import { isUnreachable } from "../db/database.ts"
+import { Attempt, type AttemptOptions, runAttempt } from "./attempt.ts"
+import { type AnyJob, highestPriority } from "./job.ts"
+import type { Settling } from "./settle.ts"
+
+/** What all that runs jobs in a process shares. */
+export interface RunnerOptions extends AttemptOptions {
+  boss: PgBoss
+  settling: Settling
+}
+
+export class Pump {
+  readonly job: AnyJob
+  /** Settles with the end of each. */
+  readonly running = new Map<Attempt, Promise<void>>()
+  /** How many have ended here. */
+  ended = 0
+  private readonly options: RunnerOptions
+  private isFilling = false
+  private isAskedAgain = false
+  private isStopped = false
+
+  constructor(job: AnyJob, options: RunnerOptions) {
+    this.job = job
+    this.options = options
+  }
+
+  /** Takes what is due, as far as there is room. */
+  fill(): void {
+    this.isAskedAgain = true
+    if (this.isFilling) return
+    this.isFilling = true
+    this.takeAll()
+      .catch((error) => {
+        if (!isUnreachable(error))
+          this.options.log.error({ err: error }, `The jobs "${this.job.name}" cannot be fetched.`)
+      })
+      .finally(() => {
+        this.isFilling = false
+      })
+  }
+
+  /** Takes no more. */
+  stop(): void {
+    this.isStopped = true
+  }
+
+  private async takeAll(): Promise<void> {
+    const { boss } = this.options
+    while (this.isAskedAgain && !this.isStopped) {
+      this.isAskedAgain = false
+      const room = this.job.concurrency - this.running.size
+      if (room <= 0) return
+      const wanted = { batchSize: room, includeMetadata: true, maxPriority: highestPriority } as const
+      const fetched = await boss.fetch<Record<string, unknown>>(this.job.name, wanted)
+      for (const one of fetched) this.run(new Attempt(this.job, one, this.options))
+      if (fetched.length === room) this.isAskedAgain = true
+    }
+  }
+
+  private run(attempt: Attempt): void {
+    const ended = runAttempt(attempt, this.options.settling).then(() => {
+      this.running.delete(attempt)
+      this.ended++
+      if (this.running.size <= this.job.concurrency / 2) this.fill()
+    })
+    this.running.set(attempt, ended)
+  }
+}

@@ -1,0 +1,44 @@
+/** Runs jobs here and now, one after the other: for tests. */
+import { Attempt, type Outcomes, runAttempt } from "./attempt.ts"
+import type { AnyJob } from "./job.ts"
+import type { RunnerOptions } from "./pump.ts"
+
+/** One attempt that was made. */
+export interface Ran {
+  name: string
+  data: unknown
+  /** Why it failed; undefined when it did not. */
+  error: unknown
+}
+
+/**
+ * Runs what is due, and what that sends, until there is nothing. `early`: also what is not due yet, because it was delayed or
+ * is to be tried again.
+ */
+export async function runNow(jobs: readonly AnyJob[], options: RunnerOptions, early: boolean): Promise<Ran[]> {
+  const ran: Ran[] = []
+  for (let isAny = true; isAny; ) {
+    isAny = false
+    for (const job of jobs) {
+      const wanted = { batchSize: 100, includeMetadata: true, ignoreStartAfter: early } as const
+      const fetched = await options.boss.fetch<Record<string, unknown>>(job.name, wanted)
+      // They come in any order.
+      fetched.sort((a, b) => b.priority - a.priority || (String(a.createdOn) < String(b.createdOn) ? -1 : 1))
+      for (const one of fetched) {
+        isAny = true
+        let error: unknown
+        const outcomes: Outcomes = {
+          complete: (attempt) => options.settling.complete(attempt),
+          fail(attempt, reason) {
+            error = reason
+            return options.settling.fail(attempt, reason)
+          },
+        }
+        await runAttempt(new Attempt(job, one, options), outcomes)
+        ran.push({ name: job.name, data: one.data, error })
+      }
+    }
+    await options.settling.finish(60_000)
+  }
+  return ran
+}
