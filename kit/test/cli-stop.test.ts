@@ -1,6 +1,7 @@
 /** How a server ends: whoever asks it to, requests are answered first, the exit code is 0, and nothing is left running. */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
+import { mkdir, watch } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { ledgersOf } from "../src/db/migrations.ts"
@@ -54,6 +55,19 @@ for (const script of ["start", "dev"]) {
   })
 }
 
+test("a stop while the first process begins ends with exit code 0, and leaves no database", async (t) => {
+  const project = await makeProject(t)
+  const data = join(project.folder, "data")
+  await mkdir(data)
+  // Its place is found, and it has not been made yet.
+  const begun = nextIn(data, "postgres")
+  const server = project.start(["start"])
+  await begun
+  server.kill("SIGTERM")
+  assert.equal((await server.ended).code, 0)
+  assert.equal(await project.postmaster(), undefined)
+})
+
 test("the start prints the log of what came before, then where the server is", async (t) => {
   const project = await makeProject(t, { "app/migrations/001_a.ts": "export const up = async () => {}" })
   const server = project.start(["start"])
@@ -61,3 +75,8 @@ test("the start prints the log of what came before, then where the server is", a
   server.kill("SIGTERM")
   assert.equal((await server.ended).code, 0)
 })
+
+/** Waits until something of this name comes into a folder. */
+async function nextIn(folder: string, name: string): Promise<void> {
+  for await (const { filename } of watch(folder)) if (filename === name) return
+}

@@ -221,6 +221,8 @@ export class Supervisor {
     void this.systemd.stopping()
     const limitMs = this.workers.stopTimeoutMs
     await Promise.all([this.workers.stop(limitMs), this.programs?.stop(limitMs)])
+    // What is being opened is there in a moment, and nobody else would close it.
+    await this.opening?.catch(() => {})
     this.sockets?.close()
     await this.database?.stop()
     await this.control?.close()

@@ -9,7 +9,7 @@ import type { FromWorker, Settings } from "./messages.ts"
 import type { SocketHandle } from "./sockets.ts"
 import { lendLog, type User } from "./user.ts"
 import type { Blocked } from "./watchdog.ts"
-import { type BootFailure, WorkerProcess } from "./worker-process.ts"
+import { BootFailure, WorkerProcess } from "./worker-process.ts"
 
 /** How often processes are looked at. */
 const tickMs = 250
@@ -193,6 +193,8 @@ export class WebWorkers {
   private async boot(place: Place, isFirst: boolean): Promise<WorkerProcess> {
     const { folder, userOf, heard, surroundings } = this.options
     const user = await userOf(this.settings)
+    // A stop that came meanwhile did not see this one, and would not wait for it.
+    if (this.isStopping) throw new BootFailure(`${place.name} was not begun: the server stops`, false)
     const blocked = (worker: WorkerProcess, report: Blocked) => this.complain(blockedText(worker, report))
     const worker = new WorkerProcess({ name: place.name, command: "web-worker", folder, user, heard, blocked })
     this.all.add(worker)
