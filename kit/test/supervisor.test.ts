@@ -209,6 +209,34 @@ export default defineApp({ name: "sample", routes: {}, programs: { ticker: { com
   assert.equal((await server.ended).code, 0)
 })
 
+test("a program that cannot be started ends neither the server nor a reload, and a stop meanwhile starts no other", async (t) => {
+  const app = (command: string, file: string) => `import { defineApp } from "trestle"
+const programs = { ticker: { command: ${JSON.stringify(command)}, args: [${JSON.stringify(file)}] } }
+export default defineApp({ name: "sample", routes: {}, programs, folder: import.meta.dirname })
+`
+  const project = await makeProject(t, {
+    "app/app.ts": app("", ""),
+    "app/first.ts":
+      'process.on("SIGTERM", () => console.log("it stays")); console.log("first"); setInterval(() => {}, 1000)',
+    "app/second.ts": 'console.log("successor")',
+  })
+  const server = project.start(["start"], { WORKERS_STOP_TIMEOUT: "1 second" })
+  await server.says(/The program ticker ended: .*cannot be empty/)
+  await project.write("app/app.ts", app("node", "app/first.ts"))
+  const { code } = await project.run(["reload"])
+  assert.equal(code, 0)
+  await server.says(/first/)
+
+  // The reload waits for the former one, and is overtaken by the stop.
+  await project.write("app/app.ts", app("node", "app/second.ts"))
+  server.kill("SIGHUP")
+  await server.says(/it stays/)
+  server.kill("SIGTERM")
+  const { code: end, stdout } = await server.ended
+  assert.equal(end, 0)
+  assert.doesNotMatch(stdout, /successor/)
+})
+
 test("a limit holds over all processes", async (t) => {
   const { url } = await startServer(t, { RATE_LIMIT_ENABLED: "true", RATE_LIMIT_LIMIT: "100/hour", WORKERS_WEB: "4" })
   const statuses = await Promise.all(Array.from({ length: 150 }, () => statusOf(`${url}/api/test/who`)))

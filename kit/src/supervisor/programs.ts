@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises"
 import { isDeepStrictEqual } from "node:util"
 import type { Log } from "../core/log.ts"
 import { Backoff } from "./backoff.ts"
+import type { User } from "./user.ts"
 
 export interface ProgramCommand {
   command: string
@@ -14,6 +15,14 @@ export interface ProgramCommand {
 /** A program that ran so long has begun well. */
 const youngMs = 10_000
 
+interface Place {
+  /** The project's. */
+  folder: string
+  /** Whom it runs as, like the processes that answer requests; the supervisor's user without it. */
+  user: User | undefined
+  log: Log
+}
+
 /** One program and whatever runs it now. */
 export class Program {
   readonly name: string
@@ -21,15 +30,17 @@ export class Program {
   started: number | undefined
   restarts = 0
   lastEnd: string | null = null
+  readonly user: User | undefined
   private readonly folder: string
   private readonly log: Log
   private readonly stopped = new AbortController()
   private readonly done: Promise<void>
   private child: ChildProcess | undefined
 
-  constructor(name: string, command: ProgramCommand, { folder, log }: { folder: string; log: Log }) {
+  constructor(name: string, command: ProgramCommand, { folder, user, log }: Place) {
     this.name = name
     this.command = command
+    this.user = user
     this.folder = folder
     this.log = log
     this.done = this.run()
@@ -72,9 +83,10 @@ export class Program {
     const { command, args } = this.command
     this.started = Date.now()
     const program = command === "node" ? process.execPath : command
-    const child = spawn(program, args, { cwd: this.folder, stdio: ["ignore", "inherit", "inherit"] })
-    this.child = child
     try {
+      // It throws at a command that no system could run, and emits an error for one that this system cannot.
+      const child = spawn(program, args, { cwd: this.folder, stdio: ["ignore", "inherit", "inherit"], ...this.user })
+      this.child = child
       const [code, killer] = await once(child, "exit")
       return killer ?? `exit code ${code}`
     } catch (error) {
@@ -88,9 +100,12 @@ export class Program {
 /** All programs of an application, as its newest version names them. */
 export class Programs {
   private programs: Program[] = []
-  private readonly place: { folder: string; log: Log }
+  /** Those that are no longer named, and have not ended. */
+  private readonly former = new Set<Program>()
+  private isStopping = false
+  private readonly place: Omit<Place, "user">
 
-  constructor(place: { folder: string; log: Log }) {
+  constructor(place: Omit<Place, "user">) {
     this.place = place
   }
 
@@ -99,22 +114,28 @@ export class Programs {
   }
 
   /** Stops the ones that are no longer named, or named otherwise, and starts the new ones. */
-  async follow(commands: Record<string, ProgramCommand>, limitMs: number): Promise<void> {
-    const isCurrent = ({ name, command }: Program) => isDeepStrictEqual(commands[name], command)
+  async follow(commands: Record<string, ProgramCommand>, user: User | undefined, limitMs: number): Promise<void> {
+    const isCurrent = (program: Program) =>
+      isDeepStrictEqual(program.command, commands[program.name]) && isDeepStrictEqual(program.user, user)
     const former = this.programs.filter((program) => !isCurrent(program))
     this.programs = this.programs.filter(isCurrent)
+    for (const program of former) this.former.add(program)
     await Promise.all(former.map((program) => program.stop(limitMs)))
+    for (const program of former) this.former.delete(program)
+    if (this.isStopping) return
     for (const [name, command] of Object.entries(commands)) {
       if (this.programs.some((program) => program.name === name)) continue
-      this.programs.push(new Program(name, command, this.place))
+      this.programs.push(new Program(name, command, { ...this.place, user }))
     }
   }
 
   async stop(limitMs: number): Promise<void> {
-    await Promise.all(this.programs.map((program) => program.stop(limitMs)))
+    this.isStopping = true
+    await Promise.all([...this.programs, ...this.former].map((program) => program.stop(limitMs)))
   }
 
   kill(): void {
-    for (const program of this.programs) program.kill()
+    this.isStopping = true
+    for (const program of [...this.programs, ...this.former]) program.kill()
   }
 }

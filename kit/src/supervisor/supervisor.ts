@@ -116,7 +116,7 @@ export class Supervisor {
       const settings = await this.workers.reload()
       this.warnOfFixed(settings)
       this.settings = settings
-      await this.programs?.follow(settings.programs, settings.workers.stop_timeout)
+      await this.follow(settings)
       this.log.info(`Reloaded: ${this.workers.places.length} processes of generation ${this.workers.generation}.`)
     } finally {
       if (this.state === "reloading") this.state = "running"
@@ -189,7 +189,11 @@ export class Supervisor {
     this.options.announce(settings, place, this.database?.location)
     void this.systemd.ready(`${settings.processes} processes at ${this.url}`)
     this.programs = new Programs({ folder: this.options.folder, log: this.log })
-    await this.programs.follow(settings.programs, settings.workers.stop_timeout)
+    await this.follow(settings)
+  }
+
+  private async follow(settings: Settings): Promise<void> {
+    await this.programs?.follow(settings.programs, await userOf(settings), settings.workers.stop_timeout)
   }
 
   private ask(): void {
