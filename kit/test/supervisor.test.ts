@@ -109,10 +109,18 @@ test("whatever happens to processes, the site goes on", async (t) => {
     assert.deepEqual(new Set(await processes(who, 2)), new Set(former))
   })
 
+  await t.test("what an application says to its parent, or writes to the watchdog's pipe, ends nobody", async () => {
+    const talk = 'import { writeSync } from "node:fs"\nprocess.send?.(null)\nwriteSync(4, `{"blocked":5}\\n`)\n'
+    await project.write("app/app.ts", talk + application(3))
+    const { code, stderr } = await project.run(["reload"])
+    assert.equal(code, 0, stderr)
+    assert.equal((await who()).version, 3)
+  })
+
   await t.test("trestle status shows them", async () => {
     const { stdout } = await project.run(["status", "--json"])
     const { generation, state, processes } = JSON.parse(stdout) as Status
-    assert.deepEqual({ generation, state }, { generation: 2, state: "running" })
+    assert.deepEqual({ generation, state }, { generation: 3, state: "running" })
     const ready = processes.filter((one) => one.state === "ready").map(({ name }) => name)
     assert.deepEqual(ready, ["web 1", "web 2"])
   })

@@ -80,8 +80,15 @@ export class WorkerProcess {
     this.ready = ready.promise
     this.ended = ended.promise
 
+    // The process could not be started, or a message not be sent to it: its end follows.
+    this.child.on("error", (error) => {
+      this.failure ??= new BootFailure(error.message, false)
+      if (this.child.pid === undefined) this.child.emit("close", null, null)
+    })
     this.child.on("message", (message: FromWorker) => {
       this.silentMs = 0
+      // Packages say things to a parent too, such as "ready" to pm2.
+      if (typeof message?.type !== "string") return
       if (message.type === "settings") settings.resolve(message.settings)
       else if (message.type === "prepared") prepared.resolve(message)
       else if (message.type === "failed") this.failure = new BootFailure(message.reason, message.isFinal)
@@ -94,18 +101,9 @@ export class WorkerProcess {
       }
       heard(this, message)
     })
-    const reports = createInterface({ input: this.child.stdio[4] as Readable })
-    reports.on("line", (line) => {
-      const report = reportIn(line)
-      if (!report) return
+    this.readReports((report) => {
       this.killedBecause ??= `its event loop stood still for ${(report.ms / 1000).toFixed(1)} s`
       blocked(this, report)
-    })
-    reports.on("error", () => {})
-    // The process could not be started, or a message not be sent to it: its end follows.
-    this.child.on("error", (error) => {
-      this.failure ??= new BootFailure(error.message, false)
-      if (this.child.pid === undefined) this.child.emit("close", null, null)
     })
     // Not "exit": what its watchdog said last would be missing.
     this.child.once("close", (code, signal) => {
@@ -117,6 +115,18 @@ export class WorkerProcess {
       for (const { reject } of [settings, prepared, ready]) reject(failure)
       ended.resolve(why)
     })
+  }
+
+  private readReports(heard: (report: Blocked) => void): void {
+    // Where there are no descriptors left there are no streams either, whatever Node's types say.
+    const input = this.child.stdio?.[4] as Readable | undefined
+    if (!input) return
+    const reports = createInterface({ input })
+    reports.on("line", (line) => {
+      const report = reportIn(line)
+      if (report) heard(report)
+    })
+    reports.on("error", () => {})
   }
 
   get pid(): number | undefined {
@@ -162,10 +172,11 @@ export class WorkerProcess {
   }
 }
 
-/** Undefined for half a line: whoever wrote it was killed meanwhile. */
+/** Undefined for half a line, whose writer was killed meanwhile, and for what others wrote there. */
 function reportIn(line: string): Blocked | undefined {
   try {
-    return (JSON.parse(line) as { blocked: Blocked }).blocked
+    const { blocked } = JSON.parse(line) as { blocked: Blocked }
+    return Array.isArray(blocked.stack) && Array.isArray(blocked.requests) ? blocked : undefined
   } catch {
     return undefined
   }
