@@ -105,7 +105,9 @@ test("whatever happens to processes, the site goes on", async (t) => {
     await project.write("app/app.ts", 'throw new Error("not today")')
     const { code, stderr } = await project.run(["reload"])
     assert.equal(code, 1)
-    assert.match(stderr, /Error: not today/)
+    const refusal = "Not reloaded, and nothing has changed: Error: not today"
+    assert.equal(stderr.split("\n")[0], refusal)
+    await server.says(new RegExp(`\\(ERROR\\) supervisor: ${refusal}$`, "m"))
     assert.deepEqual(new Set(await processes(who, 2)), new Set(former))
   })
 

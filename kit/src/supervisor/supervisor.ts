@@ -105,8 +105,21 @@ export class Supervisor {
     }
   }
 
-  /** @throws BootFailure when the new version cannot begin; then nothing has changed */
+  /** Loads code and settings anew. When that fails the log says why; the error says it to whoever asked. */
   async reload(): Promise<void> {
+    const { generation } = this.workers
+    try {
+      await this.reloadOnce()
+    } catch (cause) {
+      const extent = this.workers.generation === generation ? "Not reloaded, and nothing has changed" : "Reloaded in part"
+      const message = `${extent}: ${(cause as Error).message}`
+      // Line by line: within one the log would escape what begins another.
+      for (const line of message.split("\n")) this.log.error(line)
+      throw new Error(message, { cause })
+    }
+  }
+
+  private async reloadOnce(): Promise<void> {
     if (this.state === "starting") throw new Error("It is starting.")
     if (this.state === "stopping") throw new Error("It is stopping.")
     this.state = "reloading"
@@ -215,9 +228,8 @@ export class Supervisor {
   /** A terminal that is closed says the same as whoever wants a reload. */
   private onHangUp(): void {
     if (isatty(0) || isatty(1)) this.onStop("SIGHUP")
-    else {
-      this.reload().catch((error: Error) => this.log.error(`Not reloaded, and nothing has changed: ${error.message}`))
-    }
+    // What goes wrong is in the log.
+    else this.reload().catch(() => {})
   }
 
   private async close(): Promise<void> {
