@@ -53,6 +53,7 @@ test("a mistake in the arguments is said in a sentence, with what is meant and t
   const { run } = await makeProject(t)
   const mistakes: Record<string, string> = {
     strat: 'There is no command "strat". Did you mean "start"?\ntrestle start ',
+    version: 'There is no command "version".\nTo see all commands: npx trestle help\n',
     "migrate foo": 'There is no "migrate foo".\ntrestle migrate up ',
     "migrate stauts": 'There is no "migrate stauts". Did you mean "status"?\ntrestle migrate up ',
     migrate: "Say what to do:\ntrestle migrate up ",

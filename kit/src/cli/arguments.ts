@@ -1,7 +1,7 @@
 /** Finds the command that is called, and reads what follows it; a message about a mistake ends with the usage. */
 import { type ParseArgsConfig, parseArgs } from "node:util"
 import { BootError } from "../core/errors.ts"
-import { didYouMean } from "../core/suggest.ts"
+import { closest, didYouMean } from "../core/suggest.ts"
 import type { Arguments } from "./command.ts"
 import { type Command, commands } from "./commands.ts"
 
@@ -35,7 +35,10 @@ export function findCommand([first = "", second = ""]: string[]): string {
   const actions = phrases.filter(([word]) => word === first).map(([, action = ""]) => action)
   if (actions.length === 0) {
     const names = phrases.map(([word = ""]) => word)
-    throw new BootError(`There is no command "${first}".${didYouMean(first, names)}\n${usage()}`)
+    const meant = closest(first, names)
+    // Below the usage of all commands the message would be out of sight.
+    const more = meant ? usage([meant]) : "To see all commands: npx trestle help"
+    throw new BootError(`There is no command "${first}".${didYouMean(first, names)}\n${more}`)
   }
   if (second === "" || second.startsWith("-")) throw new BootError(`Say what to do:\n${usage([first])}`)
   throw new BootError(`There is no "${first} ${second}".${didYouMean(second, actions)}\n${usage([first])}`)
