@@ -105,7 +105,11 @@ test("sessions in Redis end with a new password, too", { skip: noRedis }, async 
 
 test("accounts are listed oldest first, and searched by text and role", async (t) => {
   const { run } = await projectWithDatabase(t)
-  assert.deepEqual(await run(["user", "list"]), { code: 0, stdout: "", stderr: "" })
+  assert.deepEqual(await run(["user", "list"]), {
+    code: 0,
+    stdout: "",
+    stderr: "There are no accounts. To make one: npx trestle user create EMAIL\n",
+  })
   await run(["user", "create", "anna@example.com", "--role", "admin", "--first-name", "Anna", "--last-name", "Miller"])
   await run(["user", "create", "bob@example.com", "--first-name", "B\u001b[31mob"])
   await run(["user", "disable", "bob@example.com"])
@@ -117,7 +121,11 @@ test("accounts are listed oldest first, and searched by text and role", async (t
   assert.equal(await listed("--search", "MILL"), anna)
   assert.equal(await listed("--role", "admin"), anna)
   assert.equal(await listed("--role", "disabled"), bob)
-  assert.equal(await listed("--role", "editor"), "")
+  assert.deepEqual(await run(["user", "list", "--role", "editor"]), {
+    code: 0,
+    stdout: "",
+    stderr: "No account matches.\n",
+  })
 })
 
 test("a password that is piped in is held to the rules, and printed nowhere", async (t) => {

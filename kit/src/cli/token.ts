@@ -12,7 +12,7 @@ export async function create({ flags }: Arguments): Promise<void> {
     const { key, token } = await createApiKey(db, { name, role, expires: until })
     print(token)
     note(
-      `This is ${key.name}, with the role ${key.role}${key.expires ? `, until ${key.expires}` : ""}. It is shown only now.`,
+      `This is the API key "${key.name}", with the role ${key.role}${key.expires ? `, until ${key.expires}` : ""}. It is shown only now.`,
     )
     note(`Send it in the header X-API-Key.`)
   })
@@ -20,7 +20,9 @@ export async function create({ flags }: Arguments): Promise<void> {
 
 export function list(): Promise<void> {
   return withKeys(async (db) => {
-    for (const key of await listApiKeys(db)) {
+    const keys = await listApiKeys(db)
+    if (keys.length === 0) note("There are no API keys. To make one: npx trestle token new")
+    for (const key of keys) {
       const state = key.revoked ? `revoked ${key.revoked}` : key.expires ? `until ${key.expires}` : "in force"
       print(`${key.id}  ${key.role.padEnd(9)}  ${key.name.padEnd(20)}  ${state}  last used ${key.last_used ?? "never"}`)
     }

@@ -55,11 +55,18 @@ export function list({ flags }: Arguments): Promise<void> {
   if (role !== undefined) checkRole(role, accountRoles)
   return withTables("user", async ({ db }) => {
     const size = 1000
+    let shown = 0
     for (let page = 1; ; page++) {
       const { accounts } = await findAccounts(db, { page, size, search })
-      for (const row of accounts) if (role === undefined || accountOf(row).role === role) print(lineOf(row))
+      for (const row of accounts) {
+        if (role !== undefined && accountOf(row).role !== role) continue
+        print(lineOf(row))
+        shown++
+      }
       if (accounts.length < size) break
     }
+    if (shown > 0) return
+    note(search || role ? "No account matches." : "There are no accounts. To make one: npx trestle user create EMAIL")
   })
 }
 
