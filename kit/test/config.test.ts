@@ -150,4 +150,5 @@ test("each setting tells where its value came from, and secrets are masked", (t)
   const database = { key: "database.url", env: "DATABASE_URL", value: "(secret)", from: "environment" }
   assert.deepEqual(of("database.url"), database)
   assert.equal(of("redis.url")?.value, undefined)
+  assert.deepEqual(of("sign_in.providers")?.value, [])
 })

@@ -56,7 +56,8 @@ export function effectiveSettings(options: LoadOptions): EffectiveSetting[] {
   return resolve(allSections(options.sections), options).map(({ setting, from, written }) => ({
     key: setting.key,
     env: setting.env,
-    value: setting.secret && written !== undefined ? "(secret)" : written,
+    // A default stands in the documentation: to hide it would look as if something were set.
+    value: setting.secret && from !== "default" && written !== undefined ? "(secret)" : written,
     from,
   }))
 }
