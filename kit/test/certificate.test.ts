@@ -50,7 +50,7 @@ test("it makes a certificate and a key for this machine, and says where and unti
   const folder = project(t)
   const { stdout } = await trestle(folder, "certificate", "--days", "90")
   assert.match(stdout, /^Made data\/tls\/certificate\.pem and its key data\/tls\/key\.pem, until \d{4}-\d\d-\d\d\.\n/)
-  assert.match(stdout, /It is for localhost, 127\.0\.0\.1, /)
+  assert.match(stdout, /It is for localhost, 127\.0\.0\.1, ::1/)
   assert.match(stdout, /TLS_MODE=files/)
   const [certificate, key] = ["certificate", "key"].map((name) => join(folder, `data/tls/${name}.pem`)) as [
     string,

@@ -211,7 +211,7 @@ test("a file that cannot be meant is refused as a whole", async (t) => {
   assert.deepEqual(misspelt, { code: 1, stdout: "", stderr: message })
   const missing = await run("none")
   assert.deepEqual([missing.code, missing.stdout], [1, ""])
-  assert.match(missing.stderr, /^none cannot be read: ENOENT/)
+  assert.match(missing.stderr, /^There is no file none\.\n/)
 })
 
 test("rows are the same however the text comes in pieces", async () => {

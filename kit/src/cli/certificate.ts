@@ -1,5 +1,6 @@
 /** `trestle certificate`: makes a self-signed certificate where the settings say that it is. */
 import { existsSync } from "node:fs"
+import { isIPv6 } from "node:net"
 import { relative } from "node:path"
 import { BootError } from "../core/errors.ts"
 import { longestDays, makeCertificate, ownHosts } from "../http/certificates.ts"
@@ -19,7 +20,7 @@ export async function certificate({ flags }: Arguments): Promise<void> {
   await makeCertificate({ ...files, hosts: ownHosts(server.host), days })
   const made = readCertificate(files)!
   print(`Made ${shown(files.certificate)} and its key ${shown(files.key)}, until ${dateOf(made.validToDate)}.`)
-  print(`It is for ${made.subjectAltName!.replaceAll(/(DNS|IP Address):/g, "")}.`)
+  print(`It is for ${namesOf(made.subjectAltName!).join(", ")}.`)
   if (tls.mode === "off") print(`The server uses it with TLS_MODE=files, or "tls": { "mode": "files" } in config.json.`)
 }
 
@@ -28,6 +29,13 @@ function daysOf(text: string | boolean | undefined): number {
   if (Number.isInteger(days) && days >= 1 && days <= longestDays) return days
   throw new BootError(`--days takes a whole number from 1 to ${longestDays}, not "${text}".`)
 }
+
+/** `DNS:localhost, IP Address:0:0:0:0:0:0:0:1` → `localhost`, `::1` */
+const namesOf = (alternatives: string): string[] =>
+  alternatives.split(", ").map((one) => {
+    const name = one.replace(/^(DNS|IP Address):/, "")
+    return isIPv6(name) ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name
+  })
 
 const shown = (file: string): string => relative(process.cwd(), file)
 const print = (line: string): void => void process.stdout.write(`${line}\n`)

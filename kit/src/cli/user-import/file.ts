@@ -25,6 +25,7 @@ async function* textOf(file: string): AsyncGenerator<string> {
     yield decoder.decode()
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
+    if (code === "ENOENT") throw new BootError(`There is no file ${file}.`, { cause })
     if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") {
       throw new BootError(`${file} is not UTF-8. Save it as UTF-8, or convert it: iconv -f latin1 -t utf-8`, { cause })
     }
