@@ -131,7 +131,7 @@ export async function testApp(
     await testDatabase.drop()
   })
   if (config.redis.url) redis = await openRedis(config.redis.url, `test-${randomBytes(6).toString("hex")}:`, log)
-  await declareJobs(database.pool, jobsOf(app), log)
+  await declareJobs(database, jobsOf(app), log)
   capabilities = openCapabilities({ app, config, database, redis, log })
   server = await createServer({ app, config, mode, database, capabilities, redis, log })
   const url = await server.listen({ host: "127.0.0.1", port: 0 })

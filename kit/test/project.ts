@@ -125,5 +125,5 @@ function startIn(t: TestContext, folder: string, [program = "", ...args]: string
 function plainEnvironment(): NodeJS.ProcessEnv {
   const ofTests = new RegExp(`^(npm_|NODE_TEST_|INIT_CWD$|DATABASE_URL$|${testServerVariable}$)`, "i")
   const entries = Object.entries(process.env).filter(([name]) => !ofTests.test(name))
-  return { ...Object.fromEntries(entries), HOST: "localhost", PORT: "0", WORKERS_WEB: "1" }
+  return { ...Object.fromEntries(entries), HOST: "localhost", PORT: "0", WORKERS_WEB: "1", WORKERS_JOBS: "0" }
 }

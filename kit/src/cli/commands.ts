@@ -17,7 +17,10 @@ export interface Command {
 export const commands: Record<string, Command> = {
   start: {
     does: "runs the server, in production",
-    load: async () => (await import("./start.ts")).start,
+    load: async () => {
+      const { start } = await import("./start.ts")
+      return () => start(["web", "job"])
+    },
   },
   dev: {
     does: "runs it in development, again at each change",
@@ -33,6 +36,25 @@ export const commands: Record<string, Command> = {
     load: async () => {
       const { webWorker } = await import("./web-worker.ts")
       return () => webWorker("development")
+    },
+  },
+  "job-worker": {
+    load: async () => {
+      const { jobWorker } = await import("./job-worker.ts")
+      return () => jobWorker("crowd")
+    },
+  },
+  "alone-worker": {
+    load: async () => {
+      const { jobWorker } = await import("./job-worker.ts")
+      return () => jobWorker("alone")
+    },
+  },
+  worker: {
+    does: "only runs background jobs, on another machine than start",
+    load: async () => {
+      const { start } = await import("./start.ts")
+      return () => start(["job"])
     },
   },
   status: {

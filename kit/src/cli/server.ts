@@ -2,13 +2,13 @@
 import { relative } from "node:path"
 import type { FastifyInstance } from "fastify"
 import type { App } from "../app.ts"
-import { jobsOf, openCapabilities } from "../capabilities.ts"
+import { type Capabilities, jobsOf, openCapabilities } from "../capabilities.ts"
 import { type Config, loadConfig } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { type OpenLog, openLog } from "../core/log/open.ts"
 import type { Log } from "../core/log.ts"
 import type { Mode } from "../core/mode.ts"
-import { type DatabaseAddress, openDatabase } from "../db/database.ts"
+import { type Database, type DatabaseAddress, openDatabase } from "../db/database.ts"
 import { isPending, isUnknown, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
 import { type OpenRedis, openRedis } from "../db/redis.ts"
 import { checkServer } from "../db/server-check.ts"
@@ -22,6 +22,8 @@ import type { Project } from "./project.ts"
 export interface OpenServer {
   server: FastifyInstance
   tls: Tls | undefined
+  database: Database
+  capabilities: Capabilities
   /** Closes the server and all that it uses. */
   close(): Promise<void>
 }
@@ -60,7 +62,7 @@ export async function prepareDatabase(
       const done = await migrateUp(database.db, ledgers)
       log.info(`Migrated: ${done.join(", ")}`)
     }
-    await declareJobs(database.pool, jobsOf(app), log)
+    await declareJobs(database, jobsOf(app), log)
   } finally {
     await database.close()
   }
@@ -76,14 +78,14 @@ interface ServeOptions {
   project: Project
   app: App
   config: Config
-  log: Log
+  opened: OpenLog
   mode: Mode
 }
 
 /** Opens the database, Redis and whatever else a server needs, and makes it. */
 export async function openServer(
   address: DatabaseAddress,
-  { project, app, config, log, mode }: ServeOptions,
+  { project, app, config, opened: { log }, mode }: ServeOptions,
   more: Partial<ServerOptions> = {},
 ): Promise<OpenServer> {
   const tls = await loadTls(config.tls, { folder: project.folder, host: config.server.host, log })
@@ -100,6 +102,8 @@ export async function openServer(
     return {
       server,
       tls,
+      database,
+      capabilities,
       async close() {
         await server.close()
         await closeAll()

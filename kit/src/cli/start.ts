@@ -1,4 +1,7 @@
-/** `trestle start`: the server, in production. This process only supervises; `web-worker` is what answers requests. */
+/**
+ * `trestle start`: the server, in production. This process only supervises: `web-worker` is what answers requests, `job-worker` what
+ * runs background jobs. `trestle worker` is the same for a machine that only runs jobs.
+ */
 import { BootError } from "../core/errors.ts"
 import { openLog } from "../core/log/open.ts"
 import { Supervisor } from "../supervisor/supervisor.ts"
@@ -10,19 +13,35 @@ import { sampleCurl, urlOf } from "./server.ts"
 /** The exit code of a server whose processes ended before they were ready, again and again. */
 const cannotBegin = 3
 
-export async function start(): Promise<void> {
+export async function start(kinds: readonly ("web" | "job")[]): Promise<void> {
   const project = findProject()
   const supervisor = new Supervisor({
     folder: project.folder,
+    kinds,
     openLog: ({ logging, app }) => openLog(logging, { folder: project.folder, name: app }),
     async openDatabase({ database, processes }, log, onLost) {
       // A pool for each process, and beside it the connections on which it listens and asks.
-      const pools = { url: database.url, pool_size: (database.pool_size + 2) * processes }
+      if (!kinds.includes("web") && !database.url) {
+        throw new BootError(
+          "trestle worker runs the jobs of a server on another machine, so it needs their DATABASE_URL. " +
+            "On the server's own machine workers.jobs says how many processes run them.",
+        )
+      }
+      if (!kinds.includes("web") && processes.job === 0) {
+        throw new BootError("workers.jobs is 0, so there is nothing to run here: trestle worker needs 1 at least.")
+      }
+      const count = kinds.reduce((sum, kind) => sum + processes[kind], 0)
+      const pools = { url: database.url, pool_size: (database.pool_size + 2) * count }
       const { address, embedded, stop } = await ownDatabase(project, pools, log, onLost)
       return { address, location: embedded?.location, stop }
     },
     urlOf: ({ server }, { port, isTls }) => urlOf(server.host, port, isTls),
-    announce({ app, server, sample }, { port, isTls, trust }, location) {
+    announce({ app, server, sample }, place, location) {
+      if (!place) {
+        process.stdout.write(`\n  ${app} runs its background jobs here\n\n`)
+        return
+      }
+      const { port, isTls, trust } = place
       const url = urlOf(server.host, port, isTls)
       process.stdout.write(
         `\n  ${app} is at ${url}\n` +

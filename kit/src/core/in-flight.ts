@@ -1,12 +1,14 @@
-/** The requests in flight, for whoever looks at a process from outside, as its watchdog does while the event loop stands still. */
+/** What a process works on, for whoever looks at it from outside, as its watchdog does while the event loop stands still. */
 
-/** A request in flight, as the log shows it. */
+/** A request or a job in flight, as the log shows it. */
 export interface InFlight {
   id: string
+  /** Of a job "job". */
   method: string
+  /** Of a job its name. */
   route: string
-  /** The id of whoever asked; undefined for a visitor. */
-  user: string | undefined
+  /** The id of whoever asked; null for a visitor, undefined for a job. */
+  user: string | null | undefined
   /** Since when, in milliseconds. */
   ms: number
 }
@@ -14,7 +16,11 @@ export interface InFlight {
 /** Where the list is found from another thread, which reaches the global object of this one and nothing else. */
 const place = Symbol.for("trestle.inFlight")
 
-/** Lets the watchdog read the list, as JSON. */
-export function showInFlight(list: () => InFlight[]): void {
-  ;(globalThis as { [place]?: () => string })[place] = () => JSON.stringify(list())
+const lists = new Map<string, () => InFlight[]>()
+
+/** Lets the watchdog read the list, as JSON; one for each kind of work. */
+export function showInFlight(list: () => InFlight[], kind: "requests" | "jobs" = "requests"): void {
+  lists.set(kind, list)
+  ;(globalThis as { [place]?: () => string })[place] = () =>
+    JSON.stringify([...lists.values()].flatMap((list) => list()))
 }

@@ -4,7 +4,6 @@
  */
 import { createRequire } from "node:module"
 import { type Kysely, sql } from "kysely"
-import { getConstructionPlans, getMigrationPlans } from "pg-boss"
 
 export const jobSchema = "trestle_jobs"
 
@@ -16,6 +15,7 @@ export const jobTablesVersion: number = createRequire(import.meta.url)("pg-boss/
  * each later version: on a new database the first makes the newest tables, and the later ones find nothing to do.
  */
 export async function bringJobTables(db: Kysely<unknown>): Promise<void> {
+  const { getConstructionPlans, getMigrationPlans } = await import("pg-boss")
   const { rows: found } = await sql<{ made: boolean }>`
     select to_regclass(${`${jobSchema}.version`}) is not null as made`.execute(db)
   if (!found[0]?.made) return run(db, getConstructionPlans(jobSchema))

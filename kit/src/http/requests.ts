@@ -140,7 +140,7 @@ function endOverdue(work: Work, processName: string): void {
   // A reply that is half sent can only be broken off, which tells the client that it is not whole.
   else if (!reply.raw.writableEnded) reply.raw.destroy()
   const { method, route, user, ms, id } = shown(work)
-  const whose = user === undefined ? "a visitor" : `user ${user}`
+  const whose = user === null ? "a visitor" : `user ${user}`
   request.log.error(
     `HARAKIRI in ${processName} (pid ${process.pid}): ${method} ${route} of ${whose} took too long and was stopped after ` +
       `${(ms / 1000).toFixed(1)} s (${id})`,
@@ -153,7 +153,7 @@ function shown({ request, began }: Work): InFlight {
     id: request.id,
     method: request.method,
     route: request.routeOptions.url ?? "-",
-    user: request.caller?.id,
+    user: request.caller?.id ?? null,
     ms: Math.round(performance.now() - began),
   }
 }

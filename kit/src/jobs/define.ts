@@ -2,7 +2,7 @@
  * Background work as an application defines it: `job` for what is sent, `cron` for what comes by the clock. Both are values that
  * `defineApp({ jobs })` lists; they run in processes of their own, at least once.
  */
-import { CronExpressionParser } from "cron-parser"
+import { createRequire } from "node:module"
 import { type Static, type TObject, Type } from "typebox"
 import { parseDuration } from "../core/duration.ts"
 import { BootError } from "../core/errors.ts"
@@ -16,6 +16,9 @@ import {
   type NoData,
   type Schedule,
 } from "./job.ts"
+
+/** Loaded by whoever has a cron, when it is defined. */
+const cronParser = (): typeof import("cron-parser") => createRequire(import.meta.url)("cron-parser")
 
 const noData: NoData = Type.Object({})
 
@@ -51,7 +54,7 @@ export function cron(
 
 /** The next times of a schedule, after a moment. */
 export function ticksOf({ expression, timeZone }: Schedule, after: Date, count = 1): Date[] {
-  const ticks = CronExpressionParser.parse(expression, { tz: timeZone, currentDate: after })
+  const ticks = cronParser().CronExpressionParser.parse(expression, { tz: timeZone, currentDate: after })
   return ticks.take(count).map((tick) => tick.toDate())
 }
 

@@ -4,7 +4,9 @@
  */
 import { sql } from "kysely"
 import type { PgBoss } from "pg-boss"
+import type { InFlight } from "../core/in-flight.ts"
 import type { Log } from "../core/log.ts"
+import { currentScope } from "../core/scope.ts"
 import { type Database, isUnreachable } from "../db/database.ts"
 import { jobSchema } from "../db/job-tables.ts"
 import { listen } from "../db/listen.ts"
@@ -41,6 +43,7 @@ export interface JobWorkerOptions {
 export class JobWorker {
   private readonly options: JobWorkerOptions
   private readonly boss: PgBoss
+  private readonly log: Log
   private readonly settling: Settling
   private readonly pumps = new Map<string, Pump>()
   private readonly names: string[]
@@ -50,6 +53,7 @@ export class JobWorker {
   private isLooking = false
   private isTroubled = false
   private touchedAt = 0
+  private busyAt = performance.now()
   private sweptAt = 0
   /** Since when the database has answered each look. */
   private steadySince: number | undefined
@@ -58,7 +62,9 @@ export class JobWorker {
     this.options = options
     this.boss = boss
     this.names = options.jobs.map(({ name }) => name)
-    const { database, context, log } = options
+    const { database, context } = options
+    const log = options.log.for("jobs")
+    this.log = log
     this.settling = new Settling({ boss, db: database.db, log })
     const stuck = ({ job, id }: Attempt) => {
       log.error(`HARAKIRI: job ${job.name} (${id}) goes on although it was told to stop.`)
@@ -87,6 +93,25 @@ export class JobWorker {
       running: this.attempts.length,
       ended: this.runners.reduce((sum, { ended }) => sum + ended, 0),
     }
+  }
+
+  /** What runs now, as the log shows it. */
+  get inFlight(): InFlight[] {
+    const shown = ({ id, job, began }: Attempt): InFlight => ({
+      id,
+      method: "job",
+      route: job.name,
+      user: undefined,
+      ms: Math.round(performance.now() - began),
+    })
+    const current = currentScope()
+    // First the one that the process works for at this moment, if it stands still.
+    return this.attempts.sort((a, b) => Number(b === current) - Number(a === current)).map(shown)
+  }
+
+  /** For how long nothing has run, in milliseconds. */
+  get idleMs(): number {
+    return this.attempts.length > 0 ? 0 : performance.now() - this.busyAt
   }
 
   /** Lets jobs end for so long, gives back the rest, and ends. */
@@ -134,6 +159,7 @@ export class JobWorker {
       const due = await this.due()
       this.steadySince ??= now
       for (const { name, isReady } of due) if (isReady) this.pumps.get(name)?.fill()
+      if (this.attempts.length > 0 || due.some(({ hasSuspects }) => hasSuspects)) this.busyAt = now
       const suspects = due.filter(({ hasSuspects }) => hasSuspects).map(({ name }) => name)
       if (suspects.length > 0) {
         if (this.alone) this.alone.run(suspects)
@@ -145,7 +171,7 @@ export class JobWorker {
     } catch (error) {
       this.steadySince = undefined
       if (!this.isTroubled && !isUnreachable(error)) {
-        this.options.log.error({ err: error as Error }, "Jobs cannot be looked for.")
+        this.log.error({ err: error as Error }, "Jobs cannot be looked for.")
       }
       this.isTroubled = true
     } finally {
@@ -191,8 +217,7 @@ export class JobWorker {
     if (now - this.steadySince! > afterMs) {
       const { db } = this.options.database
       const count = await rescueLost({ db, boss: this.boss }, this.names, afterMs)
-      if (count > 0)
-        this.options.log.warn(`${count} jobs ran in a process that is gone; they are tried again, each alone.`)
+      if (count > 0) this.log.warn(`${count} jobs ran in a process that is gone; they are tried again, each alone.`)
     }
     if (now - this.sweptAt > sweepEveryMs) {
       this.sweptAt = now
@@ -212,7 +237,7 @@ export class JobWorker {
       this.options.database.db,
       rest.map(({ fetched }) => fetched),
     ).catch((error: Error) =>
-      this.options.log.error({ err: error }, "Jobs could not be given back; they are tried again later."),
+      this.log.error({ err: error }, "Jobs could not be given back; they are tried again later."),
     )
   }
 }

@@ -1,7 +1,7 @@
 /** Jobs as handlers see them: sent, looked up, called off, tried again. */
 import { randomUUID } from "node:crypto"
-import { sql } from "kysely"
-import { fromKysely, type PgBoss } from "pg-boss"
+import { CompiledQuery, sql } from "kysely"
+import type { Db as BossDb, PgBoss } from "pg-boss"
 import { parseDuration } from "../core/duration.ts"
 import type { Log } from "../core/log.ts"
 import { didYouMean } from "../core/suggest.ts"
@@ -47,7 +47,7 @@ export function openJobs(database: Database, all: readonly AnyJob[], log: Log): 
     const startAfter = typeof delay === "string" ? `${parseDuration(delay) / 1000} seconds` : delay
     const sent = await (await boss()).send(job.name, data, {
       id,
-      db: fromKysely(tx),
+      db: inTransaction(tx),
       ...(priority !== undefined && { priority }),
       ...(startAfter !== undefined && { startAfter }),
     })
@@ -86,6 +86,13 @@ export function openJobs(database: Database, all: readonly AnyJob[], log: Log): 
     },
   }
 }
+
+/** Lets pg-boss ask through Kysely: within a transaction, and for as long as the request is wanted. */
+const inTransaction = (tx: Db): BossDb => ({
+  executeSql: async (text, values = []) => ({
+    rows: [...(await tx.executeQuery(CompiledQuery.raw(text, values))).rows],
+  }),
+})
 
 /** How many jobs a call changed; pg-boss does not declare it. */
 export const affected = (response: unknown): number => (response as { affected: number }).affected

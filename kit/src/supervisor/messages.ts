@@ -14,16 +14,16 @@ export interface Settings {
   programs: Record<string, { command: string; args: string[] }>
   /** A path that everyone may GET. */
   sample: string
-  /** How many processes have a pool of connections to the database. */
-  processes: number
+  /** How many there are of each kind. */
+  processes: { web: number; job: number }
 }
 
 /** What a process tells of itself, twice a second. */
 export interface Vitals {
   connections: number
-  /** In flight. */
+  /** In flight; of a process that runs jobs those. */
   requests: number
-  /** Answered since it began. */
+  /** Answered since it began, or ended. */
   answered: number
   /** Resident, in bytes. */
   memory: number
@@ -48,6 +48,10 @@ export type FromWorker =
   | { type: "sockets" }
   /** It has had its requests or its time, and wants to be replaced. */
   | { type: "tired"; why: string }
+  /** There are jobs that have to run alone. */
+  | { type: "suspects" }
+  /** It runs jobs alone, and there are no more. */
+  | { type: "finished" }
   | { type: "limits"; question: LimitQuestion }
 
 /** From the supervisor to a process. */

@@ -1,13 +1,13 @@
 /** What the supervisor's places, programs and processes look like from outside. */
 import type { Program } from "./programs.ts"
 import type { ProcessStatus } from "./status.ts"
-import type { WebWorkers } from "./web-workers.ts"
 import type { WorkerProcess } from "./worker-process.ts"
+import type { Workers } from "./workers.ts"
 
 const nothing = { connections: 0, requests: 0, answered: 0, memory: 0, delay: 0 }
 
 /** Each place with its process, then those that are about to end, then the application's programs. */
-export function processesOf({ places, workers }: WebWorkers, programs: readonly Program[]): ProcessStatus[] {
+export function processesOf({ places, workers }: Workers, programs: readonly Program[]): ProcessStatus[] {
   const inPlace = places.map(({ name, current, restarts, lastEnd, isWaiting }): ProcessStatus => {
     const next = current ?? workers.find((worker) => worker.name === name && worker.state === "starting")
     if (next) return processStatus(next, { restarts, lastEnd })

@@ -16,7 +16,7 @@ import type { Status } from "./status.ts"
 import { processesOf } from "./status-of.ts"
 import { systemd } from "./systemd.ts"
 import { userOf } from "./user.ts"
-import { type Surroundings, WebWorkers } from "./web-workers.ts"
+import { type Surroundings, Workers } from "./workers.ts"
 
 /** Where the database is, as long as the server runs. */
 export interface ServerDatabase {
@@ -29,11 +29,13 @@ export interface ServerDatabase {
 export interface SupervisorOptions {
   /** The project's folder. */
   folder: string
+  /** What its processes do: answer requests, run jobs, or both. */
+  kinds: readonly ("web" | "job")[]
   /** Called once, with the settings of the first process. `onLost`: nobody has the database any more. */
   openDatabase(settings: Settings, log: Log, onLost: () => void): Promise<ServerDatabase>
   openLog(settings: Settings): OpenLog
-  /** Tells people where the server is. */
-  announce(settings: Settings, place: ServerPlace, location: string | undefined): void
+  /** Tells people where the server is; without a place it only runs jobs. */
+  announce(settings: Settings, place: ServerPlace | undefined, location: string | undefined): void
   /** Where to call the server. */
   urlOf(settings: Settings, place: ServerPlace): string
 }
@@ -50,7 +52,7 @@ const sameWishMs = 500
 
 export class Supervisor {
   private readonly options: SupervisorOptions
-  private readonly workers: WebWorkers
+  private readonly workers: Workers
   private readonly stopAsked = Promise.withResolvers<void>()
   private readonly limits = new LimitShares({
     send: (id, answer) => this.workers.workers.find((worker) => worker.id === id)?.send({ type: "limits", answer }),
@@ -70,8 +72,9 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.options = options
-    this.workers = new WebWorkers({
+    this.workers = new Workers({
       folder: options.folder,
+      kinds: options.kinds,
       log: () => this.log,
       surroundings: (settings) => this.surroundings(settings),
       userOf,
@@ -79,6 +82,8 @@ export class Supervisor {
       heard: (worker, message) => {
         if (message.type === "tired") this.workers.recycle(worker, message.why)
         else if (message.type === "sockets") void this.workers.reopen(worker)
+        else if (message.type === "suspects") this.workers.runAlone()
+        else if (message.type === "finished") this.workers.dismiss(worker)
         else if (message.type === "limits") this.limits.receive(worker.id, message.question)
       },
       begins: ({ id }) => this.limits.add(id),
@@ -111,7 +116,8 @@ export class Supervisor {
     try {
       await this.reloadOnce()
     } catch (cause) {
-      const extent = this.workers.generation === generation ? "Not reloaded, and nothing has changed" : "Reloaded in part"
+      const extent =
+        this.workers.generation === generation ? "Not reloaded, and nothing has changed" : "Reloaded in part"
       const message = `${extent}: ${(cause as Error).message}`
       // Line by line: within one the log would escape what begins another.
       for (const line of message.split("\n")) this.log.error(line)
@@ -129,7 +135,7 @@ export class Supervisor {
       const settings = await this.workers.reload()
       this.warnOfFixed(settings)
       this.settings = settings
-      await this.follow(settings)
+      if (this.answers) await this.follow(settings)
       this.log.info(`Reloaded: ${this.workers.places.length} processes of generation ${this.workers.generation}.`)
     } finally {
       if (this.state === "reloading") this.state = "running"
@@ -187,22 +193,35 @@ export class Supervisor {
       log: this.log,
     })
     const { host, port } = settings.server
-    this.sockets ??= await bindSockets(host, port)
+    if (this.answers) this.sockets ??= await bindSockets(host, port)
     this.database ??= await this.options.openDatabase(settings, this.log, () => this.ask())
-    return { address: this.database.address, handles: this.sockets.handles, windowsFrom: this.limits.windowsFrom }
+    return {
+      address: this.database.address,
+      handles: this.sockets?.handles ?? [],
+      windowsFrom: this.limits.windowsFrom,
+    }
+  }
+
+  /** Whether requests are answered here. */
+  private get answers(): boolean {
+    return this.options.kinds.includes("web")
   }
 
   private async announce(settings: Settings): Promise<void> {
-    const { isTls, trust } = await this.workers.places[0]!.current!.prepared
-    const place = { port: this.sockets!.port, isTls, trust }
+    const place = this.answers ? await this.place() : undefined
     this.settings = settings
-    this.url = this.options.urlOf(settings, place)
+    this.url = place ? this.options.urlOf(settings, place) : ""
     this.state = "running"
     this.openLog?.flush()
     this.options.announce(settings, place, this.database?.location)
-    void this.systemd.ready(`${settings.processes} processes at ${this.url}`)
+    void this.systemd.ready(`${this.workers.places.length} processes${place ? ` at ${this.url}` : ""}`)
     this.programs = new Programs({ folder: this.options.folder, log: this.log })
-    await this.follow(settings)
+    if (this.answers) await this.follow(settings)
+  }
+
+  private async place(): Promise<ServerPlace> {
+    const { isTls, trust } = await this.workers.places[0]!.current!.prepared
+    return { port: this.sockets!.port, isTls, trust }
   }
 
   private async follow(settings: Settings): Promise<void> {

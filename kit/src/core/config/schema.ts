@@ -119,6 +119,13 @@ const workers = Type.Object(
         description: "How many processes answer requests. Without it one for each core.",
       }),
     ),
+    jobs: Type.Integer({
+      default: 1,
+      minimum: 0,
+      maximum: 256,
+      description:
+        "How many processes run background jobs; 0 where another machine does, with `trestle worker`. One runs many at once.",
+    }),
     request_timeout: Duration({
       default: "20 seconds",
       description: "After this a request is answered 503 and its query is cancelled: the client has given up by then.",
@@ -131,12 +138,12 @@ const workers = Type.Object(
     }),
     stop_timeout: Duration({
       default: "30 seconds",
-      description: "Requests that are still in flight so long after a stop, or a reload, are cut.",
+      description: "Requests that are still in flight so long after a stop, or a reload, are cut; jobs are given back.",
     }),
     max_requests: Type.Integer({
       default: 0,
       minimum: 0,
-      description: "A process is replaced after so many requests, give or take a tenth; 0 is never.",
+      description: "A process is replaced after so many requests or jobs, give or take a tenth; 0 is never.",
     }),
     max_age: Type.Optional(
       Duration({
@@ -157,7 +164,7 @@ const workers = Type.Object(
       }),
     ),
   },
-  { description: "The processes that answer requests." },
+  { description: "The processes that answer requests and run background jobs." },
 )
 
 /** The kit's own sections. An application adds its own beside them. */

@@ -1,11 +1,12 @@
-/** The processes that answer requests: so many at any time, each in a place of its own, replaced when they end or are tired. */
+/** The processes that do the work: so many of each kind at any time, each in a place of its own, replaced when they end or are tired. */
 import { setTimeout as pause } from "node:timers/promises"
 import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
 import type { DatabaseAddress } from "../db/database.ts"
-import { Backoff } from "./backoff.ts"
 import { balance } from "./balance.ts"
+import { blockedText } from "./blocked-text.ts"
 import type { FromWorker, Settings } from "./messages.ts"
+import { commandOf, megabytes, Place } from "./place.ts"
 import type { SocketHandle } from "./sockets.ts"
 import { lendLog, type User } from "./user.ts"
 import type { Blocked } from "./watchdog.ts"
@@ -21,8 +22,6 @@ const haltBeyondMs = 500
 const youngMs = 1000
 /** How long a process may take until it answers. Migrations take as long as they take. */
 const bootWithinMs = 60_000
-/** By so much the limits of a process differ from those of the others, so that they are not all replaced at once. */
-const jitter = 0.1
 
 /** What the processes run with; the same for all of a generation. */
 export interface Surroundings {
@@ -32,8 +31,10 @@ export interface Surroundings {
   windowsFrom: number
 }
 
-export interface WebWorkersOptions {
+export interface WorkersOptions {
   folder: string
+  /** Which there are as many of as the settings say, the ones to start first before the others. */
+  kinds: readonly ("web" | "job")[]
   /** The log as it is now: before the first process has read the settings it is another one. */
   log(): Log
   /** Called with the settings that a process has read, before it begins. */
@@ -51,27 +52,11 @@ export interface WebWorkersOptions {
   ended(worker: WorkerProcess): void
 }
 
-/** Where one process after the other stands. */
-interface Place {
-  name: string
-  current: WorkerProcess | undefined
-  backoff: Backoff
-  /** Whether the next one is not started yet, after a failure. */
-  isWaiting: boolean
-  restarts: number
-  /** Why the last one ended that was not asked to. */
-  lastEnd: string | null
-  /** What is done with it, one thing after the other. */
-  turn: Promise<unknown>
-  /** At these it is replaced. */
-  limits: { answered: number; ageMs: number; isReached: boolean }
-}
-
-export class WebWorkers {
+export class Workers {
   /** Counts the versions that were loaded. */
   generation = 0
   readonly places: Place[] = []
-  private readonly options: WebWorkersOptions
+  private readonly options: WorkersOptions
   private readonly all = new Set<WorkerProcess>()
   private readonly stopped = new AbortController()
   private settings: Settings | undefined
@@ -80,7 +65,7 @@ export class WebWorkers {
   private timer: NodeJS.Timeout | undefined
   private lastTick = 0
 
-  constructor(options: WebWorkersOptions) {
+  constructor(options: WorkersOptions) {
     this.options = options
   }
 
@@ -89,7 +74,9 @@ export class WebWorkers {
    * @throws BootFailure when it cannot, final or five times
    */
   async start(): Promise<Settings> {
-    const first = this.place(0)
+    const [kind] = this.options.kinds
+    const first = new Place(kind!, `${kind} 1`)
+    this.places.push(first)
     for (;;) {
       try {
         await this.fill(first, true)
@@ -116,13 +103,17 @@ export class WebWorkers {
   reload(): Promise<Settings> {
     return this.next(async () => {
       const [first] = this.places
-      await this.inTurn(first!, () => this.replace(first!, true))
+      await first!.inTurn(() => this.replace(first!, true))
       this.generation++
       for (const place of this.places.slice(1)) {
-        await this.inTurn(place, () => this.replace(place, false)).catch((error: Error) => {
-          this.log.error(`${place.name} stays as it was: ${error.message}`)
-          throw error
-        })
+        // The next one that runs jobs alone will be of the new version, and there may be no more for it.
+        if (place.kind === "alone") continue
+        await place
+          .inTurn(() => this.replace(place, false))
+          .catch((error: Error) => {
+            this.log.error(`${place.name} stays as it was: ${error.message}`)
+            throw error
+          })
       }
       this.resize()
       return this.settings!
@@ -168,25 +159,36 @@ export class WebWorkers {
     for (const worker of this.all) worker.kill("the server stopped at once")
   }
 
-  private place(i: number): Place {
-    this.places[i] ??= {
-      name: `web ${i + 1}`,
-      current: undefined,
-      backoff: new Backoff(),
-      isWaiting: false,
-      restarts: 0,
-      lastEnd: null,
-      turn: Promise.resolve(),
-      limits: { answered: 0, ageMs: 0, isReached: false },
+  /** As many places of each kind as the settings say. */
+  private resize(): void {
+    for (const kind of this.options.kinds) {
+      const there = this.places.filter((place) => place.kind === kind)
+      const wanted = this.settings!.processes[kind]
+      for (let i = there.length; i < wanted; i++) this.open(new Place(kind, `${kind} ${i + 1}`))
+      for (const place of there.slice(wanted)) this.shut(place)
     }
-    return this.places[i]
   }
 
-  /** As many places as the settings say. */
-  private resize(): void {
-    const { processes } = this.settings!
-    for (let i = this.places.length; i < processes; i++) this.refill(this.place(i))
-    for (const { current } of this.places.splice(processes)) this.drain(current)
+  private open(place: Place): void {
+    this.places.push(place)
+    this.refill(place)
+  }
+
+  private shut(place: Place): void {
+    this.places.splice(this.places.indexOf(place), 1)
+    this.drain(place.current)
+  }
+
+  /** Has a process that runs jobs alone, until it says that there are no more. */
+  runAlone(): void {
+    if (!this.isStopping && !this.places.some(({ kind }) => kind === "alone"))
+      this.open(new Place("alone", "job alone"))
+  }
+
+  /** Lets go of a process that has nothing more to do. */
+  dismiss(worker: WorkerProcess): void {
+    const place = this.places.find(({ current }) => current === worker)
+    if (place) this.shut(place)
   }
 
   /** Boots a process, until it answers. The first of a version sees to the migrations. */
@@ -196,7 +198,7 @@ export class WebWorkers {
     // A stop that came meanwhile did not see this one, and would not wait for it.
     if (this.isStopping) throw new BootFailure(`${place.name} was not begun: the server stops`, false)
     const blocked = (worker: WorkerProcess, report: Blocked) => this.complain(blockedText(worker, report))
-    const worker = new WorkerProcess({ name: place.name, command: "web-worker", folder, user, heard, blocked })
+    const worker = new WorkerProcess({ name: place.name, command: commandOf[place.kind], folder, user, heard, blocked })
     this.all.add(worker)
     void worker.ended.then(() => {
       this.all.delete(worker)
@@ -210,11 +212,13 @@ export class WebWorkers {
         throw new WrongUser()
       }
       const { address, handles, windowsFrom } = await surroundings(settings)
-      this.options.begins(worker)
+      if (place.kind === "web") this.options.begins(worker)
       const migrations = isFirst ? this.options.migrations() : "done"
       worker.send({ type: "begin", address, migrations, windowsFrom })
-      await worker.prepared
-      worker.listen(handles)
+      if (place.kind === "web") {
+        await worker.prepared
+        worker.listen(handles)
+      }
       await worker.ready
       this.settings = settings
       return worker
@@ -245,14 +249,7 @@ export class WebWorkers {
   }
 
   private settle(place: Place, worker: WorkerProcess): void {
-    place.current = worker
-    const { max_requests: requests, max_age: age } = this.settings!.workers
-    const around = (limit: number) => limit * (1 - jitter + 2 * jitter * Math.random())
-    place.limits = {
-      answered: requests === 0 ? Infinity : around(requests),
-      ageMs: age === undefined ? Infinity : around(age),
-      isReached: false,
-    }
+    place.take(worker, this.settings!.workers)
     const ready = Date.now()
     void worker.ended.then((why) => {
       if (place.current !== worker || this.isStopping) return
@@ -269,7 +266,7 @@ export class WebWorkers {
 
   /** Fills an empty place, however often that fails. */
   private refill(place: Place, wait = 0): void {
-    void this.inTurn(place, async () => {
+    void place.inTurn(async () => {
       for (let pauseMs = wait; place.current === undefined && !this.isStopping; ) {
         await this.wait(place, pauseMs)
         if (this.isStopping || !this.places.includes(place)) return
@@ -293,16 +290,16 @@ export class WebWorkers {
   /** Replaces a process that could go on, when its time comes; until another one is ready it goes on. */
   recycle(worker: WorkerProcess, why: string): void {
     const place = this.places.find(({ current }) => current === worker)
-    if (!place || place.limits.isReached) return
-    place.limits.isReached = true
+    if (!place || place.isDue) return
+    place.isDue = true
     void this.next(async () => {
       if (place.current !== worker || this.isStopping) return
       this.log.info(`${worker.name} (pid ${worker.pid}) is replaced: ${why}.`)
-      await this.inTurn(place, () => this.replace(place, false))
+      await place.inTurn(() => this.replace(place, false))
       place.restarts++
       place.lastEnd = why
     }).catch((error: Error) => {
-      place.limits.isReached = false
+      place.isDue = false
       this.log.error(`${worker.name} goes on, since its successor failed: ${error.message}`)
     })
   }
@@ -313,7 +310,7 @@ export class WebWorkers {
     // In own time: a machine that was asleep, or a supervisor that was stopped, says nothing of its processes.
     const passed = Math.min(now - this.lastTick, 2 * tickMs)
     this.lastTick = now
-    const { block_timeout, soft_memory = Infinity, hard_memory = Infinity } = this.settings!.workers
+    const { block_timeout, hard_memory = Infinity } = this.settings!.workers
     for (const worker of this.all) {
       if (worker.state === "starting") continue
       worker.silentMs += passed
@@ -328,14 +325,14 @@ export class WebWorkers {
         worker.kill(`it used ${megabytes(memory)}, more than workers.hard_memory`)
       }
     }
-    for (const { current, limits } of this.places) {
+    const ready: WorkerProcess[] = []
+    for (const place of this.places) {
+      const { current, kind } = place
       if (current?.state !== "ready") continue
-      const { memory, answered } = current.vitals
-      if (memory > soft_memory) this.recycle(current, `it uses ${megabytes(memory)}, more than workers.soft_memory`)
-      else if (answered >= limits.answered) this.recycle(current, `it has answered ${answered} requests`)
-      else if (Date.now() - current.started >= limits.ageMs) this.recycle(current, "workers.max_age")
+      const why = place.whyDue(this.settings!.workers)
+      if (why) this.recycle(current, why)
+      if (kind === "web") ready.push(current)
     }
-    const ready = this.places.flatMap(({ current }) => (current?.state === "ready" ? [current] : []))
     if (ready.length > 0) balance(ready)
   }
 
@@ -351,12 +348,6 @@ export class WebWorkers {
     place.isWaiting = false
   }
 
-  private inTurn<T>(place: Place, work: () => Promise<T>): Promise<T> {
-    const done = place.turn.then(work)
-    place.turn = done.catch(() => {})
-    return done
-  }
-
   private next<T>(work: () => Promise<T>): Promise<T> {
     const done = this.turn.then(work)
     this.turn = done.catch(() => {})
@@ -369,20 +360,3 @@ class WrongUser extends Error {}
 
 /** The longest that a timer takes. */
 const maxTimeout = 2 ** 31 - 1
-
-const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
-
-/** What a watchdog saw, for the log: the line first that stood still. */
-export function blockedText({ name, pid }: WorkerProcess, { ms, stack, requests }: Blocked): string {
-  const lines = stack.map(
-    ({ function: fn, file, line, column }) => `    at ${fn || "(anonymous)"} (${file}:${line}:${column})`,
-  )
-  const asked = requests.map(
-    ({ id, method, route, user, ms }) => `    ${method} ${route} of ${user ?? "a visitor"} since ${ms} ms (${id})`,
-  )
-  return [
-    `HARAKIRI: ${name} (pid ${pid}) stood still for ${(ms / 1000).toFixed(1)} s and was killed. It was`,
-    ...(lines.length > 0 ? lines : ["    somewhere that could not be seen"]),
-    ...(asked.length > 0 ? ["  with these requests in flight:", ...asked] : ["  with no request in flight"]),
-  ].join("\n")
-}

@@ -1,0 +1,62 @@
+/** A process that runs background jobs, below `trestle start` or `trestle worker`. */
+import { jobsOf, openCapabilities } from "../capabilities.ts"
+import { showInFlight } from "../core/in-flight.ts"
+import { openDatabase } from "../db/database.ts"
+import { JobWorker, type JobWorkerOptions } from "../jobs/job-worker.ts"
+import { databaseSettings } from "./database.ts"
+import { type Begun, runProcess, tellVitals, watch } from "./process.ts"
+import { type OpenServer, redisOf } from "./server.ts"
+
+/** One that runs jobs alone goes when there have been none for so long, in milliseconds. */
+const idleAloneMs = 10_000
+
+/** The command of that name, and `alone-worker`, which runs those that may have ended their process, one by one. */
+export const jobWorker = (runs: "crowd" | "alone"): Promise<void> =>
+  runProcess("production", (begun) => run(begun, runs))
+
+async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
+  const { channel, app, config, opened, address } = begun
+  const { log } = opened
+  const database = openDatabase(address, databaseSettings(config), log)
+  const redis = await redisOf(app, config, log)
+  const capabilities = openCapabilities({ app, config, database, redis, log })
+  const watchdog = watch(begun)
+  const jobs = await startJobs(begun, { database, capabilities }, runs)
+
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  const drain = (limitMs: number) => jobs.stop(limitMs).then(end)
+  channel.on("drain", ({ limitMs }) => void drain(limitMs))
+  channel.whenLost(() => void drain(config.workers.stop_timeout))
+  opened.flush()
+  channel.send({ type: "ready" })
+  using _vitals = tellVitals(channel, async () => {
+    if (runs === "alone" && jobs.idleMs > idleAloneMs) channel.send({ type: "finished" })
+    const { running, ended } = jobs.counts
+    return { connections: 0, requests: running, answered: ended }
+  })
+  await ended
+  await capabilities.close()
+  await redis?.close()
+  await database.close()
+  await watchdog.stop()
+}
+
+/** Begins to run jobs in this process. */
+export async function startJobs(
+  { channel, app, config, opened }: Begun,
+  { database, capabilities }: Pick<OpenServer, "database" | "capabilities">,
+  runs: JobWorkerOptions["runs"],
+): Promise<JobWorker> {
+  const worker = await JobWorker.start({
+    database,
+    jobs: jobsOf(app),
+    context: capabilities.context,
+    log: opened.log,
+    blockTimeoutMs: config.workers.block_timeout,
+    runs,
+    onSuspects: () => channel.send({ type: "suspects" }),
+    onStuck: (why) => channel.send({ type: "tired", why }),
+  })
+  showInFlight(() => worker.inFlight, "jobs")
+  return worker
+}
