@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test"
 import { ledgersOf } from "../src/db/migrations.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import type { Status } from "../src/supervisor/status.ts"
-import { makeProject, urlOf } from "./project.ts"
+import { makeProject, type Project, urlOf } from "./project.ts"
 
 /** Says which process answers, and blocks, crashes or waits when it is asked to. */
 const application = (version = 1) => `import { type Api, defineApp, Type } from "trestle"
@@ -45,6 +45,16 @@ async function startServer(t: TestContext, env: Record<string, string> = {}) {
   const [, url = ""] = await server.says(/is at (http\S+)\n/)
   const who = async (path = "/who"): Promise<Who> => (await fetch(`${url}/api/test${path}`)).json() as Promise<Who>
   return { project, server, url, who, settings }
+}
+
+async function statusOfServer(project: Project): Promise<Status> {
+  return JSON.parse((await project.run(["status", "--json"])).stdout) as Status
+}
+
+/** How many processes are about to end. */
+async function draining(project: Project): Promise<number> {
+  const { processes } = await statusOfServer(project)
+  return processes.filter(({ state }) => state === "draining").length
 }
 
 /** Asks over new connections until the answers come from so many processes. */
@@ -120,8 +130,7 @@ test("whatever happens to processes, the site goes on", async (t) => {
   })
 
   await t.test("trestle status shows them", async () => {
-    const { stdout } = await project.run(["status", "--json"])
-    const { generation, state, processes } = JSON.parse(stdout) as Status
+    const { generation, state, processes } = await statusOfServer(project)
     assert.deepEqual({ generation, state }, { generation: 3, state: "running" })
     const ready = processes.filter((one) => one.state === "ready").map(({ name }) => name)
     assert.deepEqual(ready, ["web 1", "web 2"])
@@ -129,6 +138,59 @@ test("whatever happens to processes, the site goes on", async (t) => {
 
   server.kill("SIGTERM")
   assert.equal((await server.ended).code, 0)
+})
+
+test("a reload may bring fewer processes, and goes on where one cannot begin", async (t) => {
+  const { project, server, url } = await startServer(t, { WORKERS_WEB: "", WORKERS_STOP_TIMEOUT: "1 second" })
+  const who = () => ask(`${url}/api/test/who`)
+  const settings = (web: number) => project.write("config.json", JSON.stringify({ workers: { web } }))
+  await settings(3)
+  assert.equal((await project.run(["reload"])).code, 0)
+  await processes(who, 3)
+  await settings(2)
+  assert.equal((await project.run(["reload"])).code, 0)
+
+  await t.test("the place of one that is no longer wanted is not filled", async () => {
+    // Of each of the three one has ended, replaced or not.
+    for (let ended = await draining(project); ended > 0; ) ended = await draining(project)
+    assert.equal((await statusOfServer(project)).processes.length, 2)
+  })
+
+  await t.test("a reload does not wait for a process that is tried again and again", async () => {
+    await project.write("app/app.ts", 'throw new Error("not today")')
+    const { processes } = await statusOfServer(project)
+    process.kill(processes[0]!.pid!, "SIGKILL")
+    await server.says(/web 1 is tried again in/)
+    const { code, stderr } = await project.run(["reload"])
+    assert.equal(code, 1)
+    assert.match(stderr, /not today/)
+  })
+
+  await t.test("and fills its place at once with a version that can", async () => {
+    await project.write("app/app.ts", application(2))
+    assert.equal((await project.run(["reload"])).code, 0)
+    assert.equal((await processes(who, 2, ({ version }) => version === 2)).length, 2)
+  })
+
+  await t.test("when a later process cannot begin it is tried again, so that no two versions stay", async () => {
+    const once = `import { existsSync, writeFileSync } from "node:fs"
+if (process.env.TRESTLE_PROCESS === "web 2" && !existsSync("tried")) {
+  writeFileSync("tried", "")
+  throw new Error("just now")
+}
+`
+    await project.write("app/app.ts", once + application(3))
+    const { code, stderr } = await project.run(["reload"])
+    assert.equal(code, 0, stderr)
+    await server.says(/just now[\s\S]*web 2 is replaced in 100 ms/)
+    assert.equal((await processes(who, 2, ({ version }) => version === 3)).length, 2)
+  })
+
+  server.kill("SIGTERM")
+  const { code, stdout } = await server.ended
+  assert.equal(code, 0)
+  // Nothing is wrong when a process ends that is no longer wanted.
+  assert.doesNotMatch(stdout, /ended: replaced/)
 })
 
 test("a first start that cannot begin says why and ends with code 3", async (t) => {

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises"
 import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
 import type { DatabaseAddress } from "../db/database.ts"
+import { Backoff } from "./backoff.ts"
 import { balance } from "./balance.ts"
 import { blockedText } from "./blocked-text.ts"
 import type { FromWorker, Settings } from "./messages.ts"
@@ -99,6 +100,7 @@ export class Workers {
   /**
    * Replaces all by processes that read the application and the settings anew.
    * @throws BootFailure when the first of them cannot begin; then all is as it was
+   * @throws Error when the first did, and another could not, five times
    */
   reload(): Promise<Settings> {
     return this.next(async () => {
@@ -107,17 +109,35 @@ export class Workers {
       this.generation++
       for (const place of this.places.slice(1)) {
         // The next one that runs jobs alone will be of the new version, and there may be no more for it.
-        if (place.kind === "alone") continue
-        await place
-          .inTurn(() => this.replace(place, false))
-          .catch((error: Error) => {
-            this.log.error(`${place.name} stays as it was: ${error.message}`)
-            throw error
-          })
+        if (place.kind !== "alone") await this.follow(place)
       }
       this.resize()
       return this.settings!
     })
+  }
+
+  /**
+   * Replaces a process by one of a version that has begun once. A failure is not the version's then, but that of one process, and
+   * it is tried again as often as at a start: two versions at a time are worse than a reload that takes longer.
+   */
+  private async follow(place: Place): Promise<void> {
+    const backoff = new Backoff()
+    for (;;) {
+      try {
+        return await place.inTurn(() => this.replace(place, false))
+      } catch (error) {
+        const { message } = error as Error
+        const wait = backoff.failed()
+        if (this.isStopping) throw error
+        if (backoff.isHopeless()) {
+          throw new Error(
+            `${message}\n${place.name} and those after it are as they were, the others are new. Reload again.`,
+          )
+        }
+        this.complain(`${message}\n${place.name} is replaced in ${wait} ms.`)
+        await pause(wait, undefined, { signal: this.stopped.signal }).catch(() => {})
+      }
+    }
   }
 
   /** All that exist, also those that are about to end. */
@@ -171,12 +191,15 @@ export class Workers {
 
   private open(place: Place): void {
     this.places.push(place)
-    this.refill(place)
+    void this.refill(place)
   }
 
   private shut(place: Place): void {
     this.places.splice(this.places.indexOf(place), 1)
-    this.drain(place.current)
+    const { current } = place
+    // Nobody takes its place, now or when its turn to be replaced comes.
+    place.current = undefined
+    this.drain(current)
   }
 
   /** Has a process that runs jobs alone, until it says that there are no more. */
@@ -238,7 +261,9 @@ export class Workers {
   /** Puts a process into an empty place. */
   private async fill(place: Place, isFirst: boolean): Promise<void> {
     const worker = await this.boot(place, isFirst)
-    this.settle(place, worker)
+    if (this.places.includes(place)) this.settle(place, worker)
+    // A reload has done away with the place meanwhile.
+    else this.drain(worker)
   }
 
   /** Puts another process into the place, and lets the one that was there end: its successor answers first. */
@@ -260,25 +285,26 @@ export class Workers {
       if (!isYoung) place.backoff.succeeded()
       const wait = isYoung ? place.backoff.failed() : 0
       this.log.error(`${worker.name} (pid ${worker.pid}) ended: ${why}. Another one takes its place.`)
-      if (this.places.includes(place)) this.refill(place, wait)
+      if (this.places.includes(place)) void this.refill(place, wait)
     })
   }
 
-  /** Fills an empty place, however often that fails. */
-  private refill(place: Place, wait = 0): void {
-    void place.inTurn(async () => {
-      for (let pauseMs = wait; place.current === undefined && !this.isStopping; ) {
-        await this.wait(place, pauseMs)
-        if (this.isStopping || !this.places.includes(place)) return
-        try {
-          await this.fill(place, false)
-        } catch (error) {
-          if (this.isStopping) return
-          pauseMs = place.backoff.failed()
-          this.complain(`${(error as Error).message}\n${place.name} is tried again in ${pauseMs} ms.`)
-        }
+  /** Fills an empty place, however often that fails. Between the attempts it is another's turn: a reload may know better. */
+  private async refill(place: Place, wait = 0): Promise<void> {
+    const isDone = () => place.current !== undefined || this.isStopping || !this.places.includes(place)
+    for (let pauseMs = wait; ; ) {
+      await this.wait(place, pauseMs)
+      try {
+        await place.inTurn(async () => {
+          if (!isDone()) await this.fill(place, false)
+        })
+        return
+      } catch (error) {
+        if (isDone()) return
+        pauseMs = place.backoff.failed()
+        this.complain(`${(error as Error).message}\n${place.name} is tried again in ${pauseMs} ms.`)
       }
-    })
+    }
   }
 
   private drain(worker: WorkerProcess | undefined): void {
