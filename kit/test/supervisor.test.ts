@@ -193,6 +193,19 @@ if (process.env.TRESTLE_PROCESS === "web 2" && !existsSync("tried")) {
   assert.doesNotMatch(stdout, /ended: replaced/)
 })
 
+test("a version that waits for ever as it begins is given up", async (t) => {
+  const { project, server } = await startServer(t)
+  // Read by the version that is there, it counts for the next one.
+  await project.write("config.json", JSON.stringify({ workers: { boot_timeout: "10 seconds" } }))
+  assert.equal((await project.run(["reload"])).code, 0)
+  await project.write("app/app.ts", "await new Promise(() => {})")
+  const { code, stderr } = await project.run(["reload"])
+  assert.equal(code, 1)
+  assert.match(stderr, /web 1 ended before it was ready: it did not begin within 10 s \(workers.boot_timeout\)/)
+  server.kill("SIGTERM")
+  assert.equal((await server.ended).code, 0)
+})
+
 test("a first start that cannot begin says why and ends with code 3", async (t) => {
   const project = await makeProject(t, { "app/app.ts": 'throw new Error("not today")' })
   const { code, stderr, stdout } = await project.run(["start"])

@@ -49,6 +49,7 @@ export async function runProcess(mode: ProcessMode, work: (begun: Begun) => Prom
       const apply = migrations === "apply"
       await prepareDatabase(address, { app, config, log: opened.log, apply, processes: poolsOf(config, mode) })
     }
+    channel.send({ type: "migrated" })
     await work({ channel, project, app, config, mode, opened, address, windowsFrom })
   } catch (error) {
     const isFinal = error instanceof BootError

@@ -37,6 +37,8 @@ export type FromWorker =
   | { type: "settings"; settings: Settings }
   /** It cannot begin, and ends. Final: it would not begin another time either, as with a wrong setting. */
   | { type: "failed"; reason: string; isFinal: boolean }
+  /** The database is as it must be. Until now it may have taken as long as migrations take. */
+  | { type: "migrated" }
   /** It can take connections: "listen" gives it the sockets. With what curl must be told to trust its certificate. */
   | { type: "prepared"; isTls: boolean; trust: string }
   /** It accepts connections. */

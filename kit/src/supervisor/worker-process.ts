@@ -51,6 +51,8 @@ export class WorkerProcess {
   isPaused = false
   /** What it has read of its settings. Rejects when it ended before. */
   readonly settings: Promise<Settings>
+  /** Settles when it is done with migrations. Rejects when it ended before. */
+  readonly migrated: Promise<void>
   /** What clients must know of it. Rejects when it ended before it could take connections. */
   readonly prepared: Promise<{ isTls: boolean; trust: string }>
   readonly ready: Promise<void>
@@ -71,11 +73,13 @@ export class WorkerProcess {
       ...user,
     })
     const settings = Promise.withResolvers<Settings>()
+    const migrated = Promise.withResolvers<void>()
     const prepared = Promise.withResolvers<{ isTls: boolean; trust: string }>()
     const ready = Promise.withResolvers<void>()
     const ended = Promise.withResolvers<string>()
-    for (const { promise } of [settings, prepared, ready]) promise.catch(() => {})
+    for (const { promise } of [settings, migrated, prepared, ready]) promise.catch(() => {})
     this.settings = settings.promise
+    this.migrated = migrated.promise
     this.prepared = prepared.promise
     this.ready = ready.promise
     this.ended = ended.promise
@@ -90,6 +94,7 @@ export class WorkerProcess {
       // Packages say things to a parent too, such as "ready" to pm2.
       if (typeof message?.type !== "string") return
       if (message.type === "settings") settings.resolve(message.settings)
+      else if (message.type === "migrated") migrated.resolve()
       else if (message.type === "prepared") prepared.resolve(message)
       else if (message.type === "failed") this.failure = new BootFailure(message.reason, message.isFinal)
       else if (message.type === "vitals") this.vitals = message.vitals
@@ -112,7 +117,7 @@ export class WorkerProcess {
       const how = signal ?? (code === null ? "could not start" : `exit code ${code}`)
       const why = this.killedBecause ?? (wasDraining && code === 0 ? "replaced" : how)
       const failure = this.failure ?? new BootFailure(`${name} ended before it was ready: ${why}`, false)
-      for (const { reject } of [settings, prepared, ready]) reject(failure)
+      for (const { reject } of [settings, migrated, prepared, ready]) reject(failure)
       ended.resolve(why)
     })
   }

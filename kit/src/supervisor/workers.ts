@@ -21,8 +21,8 @@ const silenceBeyondMs = 10_000
 const haltBeyondMs = 500
 /** A process that ended sooner after it was ready has not begun well. */
 const youngMs = 1000
-/** How long a process may take until it answers. Migrations take as long as they take. */
-const bootWithinMs = 60_000
+/** How long the first process may take until it has read what its limit is. */
+const readWithinMs = 60_000
 
 /** What the processes run with; the same for all of a generation. */
 export interface Surroundings {
@@ -227,9 +227,8 @@ export class Workers {
       this.all.delete(worker)
       this.options.ended(worker)
     })
-    const late = setTimeout(() => worker.kill("it did not begin in time"), isFirst ? maxTimeout : bootWithinMs)
     try {
-      const settings = await worker.settings
+      const settings = await inTime(worker, worker.settings, this.settings?.workers.boot_timeout ?? readWithinMs)
       if ((await userOf(settings))?.uid !== user?.uid) {
         this.settings = settings
         throw new WrongUser()
@@ -238,11 +237,13 @@ export class Workers {
       if (place.kind === "web") this.options.begins(worker)
       const migrations = isFirst ? this.options.migrations() : "done"
       worker.send({ type: "begin", address, migrations, windowsFrom })
+      await worker.migrated
+      const { boot_timeout } = settings.workers
       if (place.kind === "web") {
-        await worker.prepared
+        await inTime(worker, worker.prepared, boot_timeout)
         worker.listen(handles)
       }
-      await worker.ready
+      await inTime(worker, worker.ready, boot_timeout)
       this.settings = settings
       return worker
     } catch (error) {
@@ -253,8 +254,6 @@ export class Workers {
         return this.boot(place, isFirst)
       }
       throw error
-    } finally {
-      clearTimeout(late)
     }
   }
 
@@ -384,5 +383,13 @@ export class Workers {
 /** A process read in the settings that it should be another user's. */
 class WrongUser extends Error {}
 
-/** The longest that a timer takes. */
-const maxTimeout = 2 ** 31 - 1
+/** Waits for what a process does as it begins, and kills it when that takes too long: others wait for their turn. */
+async function inTime<T>(worker: WorkerProcess, step: Promise<T>, limitMs: number): Promise<T> {
+  const why = `it did not begin within ${limitMs / 1000} s (workers.boot_timeout)`
+  const late = setTimeout(() => worker.kill(why), limitMs)
+  try {
+    return await step
+  } finally {
+    clearTimeout(late)
+  }
+}

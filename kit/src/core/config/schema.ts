@@ -130,6 +130,12 @@ const workers = Type.Object(
       default: "20 seconds",
       description: "After this a request is answered 503 and its query is cancelled: the client has given up by then.",
     }),
+    boot_timeout: Duration({
+      default: "60 seconds",
+      minimum: "1 second",
+      description:
+        "A process that does not answer so long after it was started is killed: it waits for something that does not come. Migrations do not count.",
+    }),
     block_timeout: Duration({
       default: "5 seconds",
       minimum: "1 second",
