@@ -251,6 +251,17 @@ test("a process that has answered its number of requests is replaced, and none o
   await server.says(/is replaced: it has answered \d+ requests/)
 })
 
+test("a soft limit below what a process begins with is told, and replaces nothing", async (t) => {
+  const { project, server, url } = await startServer(t, { WORKERS_SOFT_MEMORY: "20 MB", WORKERS_MAX_REQUESTS: "100" })
+  await server.says(/web 2 uses \d+ MB before it has answered anything, more than workers.soft_memory/)
+  const who = () => ask(`${url}/api/test/who`)
+  const pids = new Set<number>()
+  // Their requests are what they are replaced for, some seconds later.
+  while (pids.size < 4) pids.add((await who()).pid)
+  const { processes } = await statusOfServer(project)
+  for (const { lastEnd } of processes) assert.doesNotMatch(lastEnd ?? "", /soft_memory/)
+})
+
 test("when the supervisor is killed its processes answer what they have, and end", async (t) => {
   const { server, url } = await startServer(t)
   const who = () => ask(`${url}/api/test/who`)

@@ -28,12 +28,12 @@ async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
   channel.on("drain", ({ limitMs }) => void drain(limitMs))
   channel.whenLost(() => void drain(config.workers.stop_timeout))
   opened.flush()
-  channel.send({ type: "ready" })
   using _vitals = tellVitals(channel, async () => {
     if (runs === "alone" && jobs.idleMs > idleAloneMs) channel.send({ type: "finished" })
     const { running, ended } = jobs.counts
     return { connections: 0, requests: running, answered: ended }
   })
+  channel.send({ type: "ready" })
   await ended
   await capabilities.close()
   await redis?.close()

@@ -72,12 +72,15 @@ export function tellVitals(
 ): Disposable {
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
-  const timer = setInterval(async () => {
+  const tell = async () => {
     // In milliseconds; the histogram counts in nanoseconds.
     const vitals = { ...(await own()), memory: process.memoryUsage.rss(), delay: delay.max / 1e6 }
     delay.reset()
     channel.send({ type: "vitals", vitals })
-  }, vitalsEveryMs)
+  }
+  // Before it does anything: what it takes by itself.
+  void tell()
+  const timer = setInterval(tell, vitalsEveryMs)
   return {
     [Symbol.dispose]() {
       clearInterval(timer)

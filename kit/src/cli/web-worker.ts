@@ -44,12 +44,12 @@ async function answer(begun: Begun): Promise<void> {
   })
   // What was logged until now comes before the words of the supervisor.
   opened.flush()
-  channel.send({ type: "prepared", isTls: tls !== undefined, trust: trustFor(tls) })
   using _vitals = tellVitals(channel, async () => {
     const { inFlight, answered } = server.requests
     return { connections: await acceptor.connections(), requests: inFlight, answered }
   })
   using _connections = tellConnections(begun, acceptor)
+  channel.send({ type: "prepared", isTls: tls !== undefined, trust: trustFor(tls) })
   // Who comes now is answered; nobody would take its place.
   channel.whenLost(() => drain(config.workers.stop_timeout, false))
   await ended

@@ -54,8 +54,11 @@ export class Place {
 
   /** Why its process should be replaced by now; undefined when it need not. */
   whyDue({ soft_memory = Infinity }: Config["workers"]): string | undefined {
-    const { memory, answered } = this.current!.vitals
-    if (memory > soft_memory) return `it uses ${megabytes(memory)}, more than workers.soft_memory`
+    const { vitals, memoryAtFirst } = this.current!
+    const { memory, answered } = vitals
+    // One that began with more would have a successor that does so too.
+    const hasGrown = (memoryAtFirst ?? memory) <= soft_memory
+    if (memory > soft_memory && hasGrown) return `it uses ${megabytes(memory)}, more than workers.soft_memory`
     if (answered >= this.answeredAtMost) return `it has answered ${answered} requests`
     if (Date.now() - this.current!.started >= this.ageAtMostMs) return "workers.max_age"
     return undefined

@@ -45,6 +45,8 @@ export class WorkerProcess {
   state: "starting" | "ready" | "draining" | "ended" = "starting"
   vitals: Vitals = { connections: 0, requests: 0, answered: 0, memory: 0, delay: 0 }
   connections = 0
+  /** Resident, in bytes, before it had answered anything. */
+  memoryAtFirst: number | undefined
   /** For how long nothing was heard of it, in milliseconds that the supervisor itself was awake. */
   silentMs = 0
   /** Whether it was told to accept nothing, because it has more connections than its share. */
@@ -97,8 +99,10 @@ export class WorkerProcess {
       else if (message.type === "migrated") migrated.resolve()
       else if (message.type === "prepared") prepared.resolve(message)
       else if (message.type === "failed") this.failure = new BootFailure(message.reason, message.isFinal)
-      else if (message.type === "vitals") this.vitals = message.vitals
-      else if (message.type === "connections") this.connections = message.connections
+      else if (message.type === "vitals") {
+        this.vitals = message.vitals
+        this.memoryAtFirst ??= message.vitals.memory
+      } else if (message.type === "connections") this.connections = message.connections
       else if (message.type === "ready") {
         this.isPaused = false
         if (this.state === "starting") this.state = "ready"

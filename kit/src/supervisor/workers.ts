@@ -274,6 +274,14 @@ export class Workers {
 
   private settle(place: Place, worker: WorkerProcess): void {
     place.take(worker, this.settings!.workers)
+    const { soft_memory = Infinity } = this.settings!.workers
+    const { memoryAtFirst = 0 } = worker
+    if (memoryAtFirst > soft_memory) {
+      this.log.warn(
+        `${worker.name} uses ${megabytes(memoryAtFirst)} before it has done anything, more than workers.soft_memory, which ` +
+          "therefore does nothing: set it to twice as much.",
+      )
+    }
     const ready = Date.now()
     void worker.ended.then((why) => {
       if (place.current !== worker || this.isStopping) return
