@@ -1,6 +1,8 @@
 /** Processes that answer requests, and the supervisor that keeps them: whatever happens to one of them, the site goes on. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
 import http from "node:http"
+import net from "node:net"
 import { type TestContext, test } from "node:test"
 import { ledgersOf } from "../src/db/migrations.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
@@ -283,6 +285,19 @@ test("a stop waits for requests, a second signal does not", async (t) => {
   const { code, stdout } = await server.ended
   assert.equal(code, 0)
   assert.match(stdout, /Stopping \(SIGTERM\)/)
+})
+
+test("a stop does not wait for connections on which no TLS was spoken", async (t) => {
+  const { project, server, url } = await startServer(t, { TLS_MODE: "self-signed", WORKERS_WEB: "1" })
+  const { port } = new URL(url)
+  const bare = [net.connect(Number(port), "127.0.0.1"), net.connect(Number(port), "localhost")]
+  await Promise.all(bare.map((socket) => once(socket, "connect")))
+  while ((await statusOfServer(project)).processes[0]!.connections < bare.length);
+  server.kill("SIGTERM")
+  await Promise.all(bare.map((socket) => once(socket, "close")))
+  const { code, stdout } = await server.ended
+  assert.equal(code, 0)
+  assert.doesNotMatch(stdout, /ERR_TLS_HANDSHAKE_TIMEOUT/)
 })
 
 test("an application's own programs run as long as the server does", async (t) => {

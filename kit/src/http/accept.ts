@@ -108,12 +108,30 @@ export class Acceptor {
  */
 function watchSilent(server: FastifyInstance["server"]): () => void {
   const silent = new Set<net.Socket>()
-  server.on(server instanceof tls.Server ? "secureConnection" : "connection", (socket: net.Socket) => {
+  const watch = (socket: net.Socket) => {
     silent.add(socket)
     socket.once("close", () => silent.delete(socket))
-  })
+  }
+  if (server instanceof tls.Server) {
+    // The handshake makes another socket of a bare one; whoever never begins it, as a scanner of ports, is silent too.
+    const bare = new Map<string, net.Socket>()
+    server.on("connection", (socket: net.Socket) => {
+      const peer = peerOf(socket)
+      bare.set(peer, socket)
+      socket.once("close", () => bare.get(peer) === socket && bare.delete(peer))
+      watch(socket)
+    })
+    server.on("secureConnection", (socket: net.Socket) => {
+      const peer = peerOf(socket)
+      silent.delete(bare.get(peer)!)
+      bare.delete(peer)
+      watch(socket)
+    })
+  } else server.on("connection", watch)
   server.on("request", (request: { socket: net.Socket }) => void silent.delete(request.socket))
   return () => {
     for (const socket of silent) socket.destroy()
   }
 }
+
+const peerOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
