@@ -1,5 +1,5 @@
 /** A process that answers requests, below `trestle start`. It reads the application and the settings; the supervisor does not. */
-import { Acceptor } from "../http/accept.ts"
+import { Acceptor, letGo } from "../http/accept.ts"
 import { startJobs } from "./job-worker.ts"
 import { type Begun, type ProcessMode, runProcess, tellVitals, watch } from "./process.ts"
 import { openServer, trustFor } from "./server.ts"
@@ -36,7 +36,10 @@ async function answer(begun: Begun): Promise<void> {
     else if (!isDraining) channel.send({ type: "sockets" })
   })
   channel.onListen((sockets) => {
-    if (isDraining) return
+    if (isDraining) {
+      for (const socket of sockets) letGo(socket)
+      return
+    }
     acceptor.listen(sockets).then(
       () => channel.send({ type: "ready" }),
       (error: Error) => channel.send({ type: "failed", reason: error.message, isFinal: true }),

@@ -41,7 +41,9 @@ export class Acceptor {
     this.toShed = 0
     for (const [i, socket] of sockets.entries()) {
       this.listeners[i] ??= this.forwarder()
-      this.listeners[i].listen(socket, backlog)
+      // A process that was busy is offered them several times.
+      if (this.listeners[i].listening) letGo(socket)
+      else this.listeners[i].listen(socket, backlog)
     }
     await Promise.all(this.listeners.map((listener) => listener.listening || once(listener, "listening")))
   }
@@ -101,6 +103,9 @@ export class Acceptor {
     return forwarder.on("connection", (socket) => server.emit("connection", socket))
   }
 }
+
+/** What came from another process is a handle of Node's, whatever the types say; one that is forgotten would stay open. */
+export const letGo = (socket: net.Socket): void => (socket as unknown as { close(): void }).close()
 
 /**
  * Knows the connections on which nothing was asked yet, as browsers open them in advance: Node does not count them as idle, and
