@@ -287,6 +287,25 @@ test("a stop waits for requests, a second signal does not", async (t) => {
   assert.match(stdout, /Stopping \(SIGTERM\)/)
 })
 
+test("a stop is told to load balancers first, and then refuses whoever comes", async (t) => {
+  const { server, url } = await startServer(t, { WORKERS_WEB: "1", WORKERS_STOP_DELAY: "5 seconds" })
+  const slow = ask(`${url}/api/test/who?ms=9000`)
+  await ask(`${url}/api/test/who`)
+  server.kill("SIGTERM")
+  await server.says(/Stopping/)
+  while ((await statusOf(`${url}/api/health/ready`)) !== 503);
+  assert.equal(await statusOf(`${url}/api/test/who`), 200)
+
+  // Refused, not left to wait until the slow one is answered.
+  const after = async () => {
+    for (;;) await ask(`${url}/api/test/who`)
+  }
+  const first = await Promise.race([slow.then(() => "answered"), after().catch(({ code }) => code)])
+  assert.match(first, /ECONNREFUSED|ECONNRESET/)
+  assert.ok((await slow).pid > 0)
+  assert.equal((await server.ended).code, 0)
+})
+
 test("a stop does not wait for connections on which no TLS was spoken", async (t) => {
   const { project, server, url } = await startServer(t, { TLS_MODE: "self-signed", WORKERS_WEB: "1" })
   const { port } = new URL(url)

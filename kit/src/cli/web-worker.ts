@@ -1,5 +1,7 @@
 /** A process that answers requests, below `trestle start`. It reads the application and the settings; the supervisor does not. */
+import { setTimeout as pause } from "node:timers/promises"
 import { Acceptor, letGo } from "../http/accept.ts"
+import type { ToWorker } from "../supervisor/messages.ts"
 import { startJobs } from "./job-worker.ts"
 import { type Begun, type ProcessMode, runProcess, tellVitals, watch } from "./process.ts"
 import { openServer, trustFor } from "./server.ts"
@@ -9,6 +11,8 @@ const connectionsEveryMs = 125
 
 /** The command of that name, and `dev-worker`, the same in development, which runs jobs too. */
 export const webWorker = (mode: ProcessMode): Promise<void> => runProcess(mode, answer)
+
+type Drain = Omit<Extract<ToWorker, { type: "drain" }>, "type">
 
 async function answer(begun: Begun): Promise<void> {
   const { channel, config, mode, opened, address, windowsFrom } = begun
@@ -25,12 +29,15 @@ async function answer(begun: Begun): Promise<void> {
   const jobs = mode === "development" ? await startJobs(begun, openedServer, "both") : undefined
 
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-  const drain = (limitMs: number, hasSuccessor: boolean) => {
+  const drain = async ({ delayMs, limitMs, hasSuccessor }: Drain) => {
     if (isDraining) return
     isDraining = true
-    Promise.all([acceptor.end({ limitMs, hasSuccessor }), jobs?.stop(limitMs)]).then(() => end())
+    const jobsEnd = jobs?.stop(limitMs)
+    if (delayMs > 0) await pause(delayMs)
+    await Promise.all([acceptor.end({ limitMs, hasSuccessor }), jobsEnd])
+    end()
   }
-  channel.on("drain", ({ limitMs, hasSuccessor }) => drain(limitMs, hasSuccessor))
+  channel.on("drain", drain)
   channel.on("shed", ({ connections }) => {
     if (connections > 0) acceptor.shed(connections)
     else if (!isDraining) channel.send({ type: "sockets" })
@@ -54,7 +61,7 @@ async function answer(begun: Begun): Promise<void> {
   using _connections = tellConnections(begun, acceptor)
   channel.send({ type: "prepared", isTls: tls !== undefined, trust: trustFor(tls) })
   // Who comes now is answered; nobody would take its place.
-  channel.whenLost(() => drain(config.workers.stop_timeout, false))
+  channel.whenLost(() => drain({ delayMs: 0, limitMs: config.workers.stop_timeout, hasSuccessor: false }))
   await ended
   await close()
   await watchdog.stop()

@@ -62,8 +62,8 @@ export type ToWorker =
   | { type: "begin"; address: DatabaseAddress; migrations: "apply" | "refuse" | "done"; windowsFrom: number }
   /** Comes with a socket to accept connections from; `of` of them in all. */
   | { type: "listen"; of: number }
-  /** Take no more connections, answer what is there, and end. Whatever is left after the limit is cut. */
-  | { type: "drain"; limitMs: number; hasSuccessor: boolean }
+  /** After the delay take no more connections, answer what is there, and end. Whatever is left after the limit is cut. */
+  | { type: "drain"; delayMs: number; limitMs: number; hasSuccessor: boolean }
   /** Close so many connections after their next answer, and accept none until the next such message. */
   | { type: "shed"; connections: number }
   | { type: "limits"; answer: LimitAnswer }

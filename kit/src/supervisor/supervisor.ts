@@ -3,6 +3,7 @@
  * It reads neither the application nor the settings, so that a mistake in them cannot end it.
  */
 import { join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import { isatty } from "node:tty"
 import type { OpenLog } from "../core/log/open.ts"
 import { Log } from "../core/log.ts"
@@ -254,8 +255,11 @@ export class Supervisor {
   private async close(): Promise<void> {
     this.state = "stopping"
     void this.systemd.stopping()
-    const limitMs = this.workers.stopTimeoutMs
-    await Promise.all([this.workers.stop(limitMs), this.programs?.stop(limitMs)])
+    const { delayMs, limitMs } = this.workers.stopLimits
+    // Whoever comes when nobody accepts any more is refused at once, and can go elsewhere, instead of waiting until the end.
+    const closing = setTimeout(() => this.sockets?.close(), delayMs)
+    await Promise.all([this.workers.stop(delayMs, limitMs), pause(delayMs).then(() => this.programs?.stop(limitMs))])
+    clearTimeout(closing)
     // What is being opened is there in a moment, and nobody else would close it.
     await this.opening?.catch(() => {})
     this.sockets?.close()

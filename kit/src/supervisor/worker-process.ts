@@ -156,11 +156,11 @@ export class WorkerProcess {
   }
 
   /** Lets it answer what it has, and end; what is left after the limit is cut, and the process with it. */
-  drain({ limitMs, hasSuccessor }: { limitMs: number; hasSuccessor: boolean }): void {
+  drain({ delayMs = 0, limitMs, hasSuccessor }: { delayMs?: number; limitMs: number; hasSuccessor: boolean }): void {
     if (this.state === "draining" || this.state === "ended") return
     this.state = "draining"
-    this.send({ type: "drain", limitMs, hasSuccessor })
-    const timer = setTimeout(() => this.kill("it did not end in time"), limitMs + killAfterMs)
+    this.send({ type: "drain", delayMs, limitMs, hasSuccessor })
+    const timer = setTimeout(() => this.kill("it did not end in time"), delayMs + limitMs + killAfterMs)
     void this.ended.then(() => clearTimeout(timer))
   }
 

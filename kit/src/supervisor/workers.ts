@@ -145,9 +145,10 @@ export class Workers {
     return [...this.all]
   }
 
-  /** For how long processes may answer what they have, as the newest settings say. */
-  get stopTimeoutMs(): number {
-    return this.settings?.workers.stop_timeout ?? 0
+  /** How a stop is done, as the newest settings say. */
+  get stopLimits(): { delayMs: number; limitMs: number } {
+    const { stop_delay: delayMs, stop_timeout: limitMs } = this.settings?.workers ?? { stop_delay: 0, stop_timeout: 0 }
+    return { delayMs, limitMs }
   }
 
   private get log(): Log {
@@ -163,13 +164,13 @@ export class Workers {
     return this.stopped.signal.aborted
   }
 
-  /** Lets them answer what they have, and settles when all have ended. */
-  async stop(limitMs: number): Promise<void> {
+  /** Lets them answer what they have, and what comes before the delay is over, and settles when all have ended. */
+  async stop(delayMs: number, limitMs: number): Promise<void> {
     this.stopped.abort()
     clearInterval(this.timer)
     for (const worker of this.all) {
       if (worker.state === "starting") worker.kill("the server stopped")
-      worker.drain({ limitMs, hasSuccessor: false })
+      worker.drain({ delayMs, limitMs, hasSuccessor: false })
     }
     while (this.all.size > 0) await Promise.all(this.workers.map(({ ended }) => ended))
   }

@@ -142,6 +142,13 @@ const workers = Type.Object(
       description:
         "A process whose event loop stands still for so long is killed and replaced; the log says at which line it stood.",
     }),
+    stop_delay: Duration({
+      minimum: "0 seconds",
+      maximum: "10 minutes",
+      default: "0 seconds",
+      description:
+        "So long after a stop was asked requests are still taken, while `/api/health/ready` says 503: a load balancer needs its time to notice. Not for a reload, which nobody should notice.",
+    }),
     stop_timeout: Duration({
       default: "30 seconds",
       description: "Requests that are still in flight so long after a stop, or a reload, are cut; jobs are given back.",
