@@ -255,7 +255,7 @@ test("a process that has answered its number of requests is replaced, and none o
 
 test("a soft limit below what a process begins with is told, and replaces nothing", async (t) => {
   const { project, server, url } = await startServer(t, { WORKERS_SOFT_MEMORY: "20 MB", WORKERS_MAX_REQUESTS: "100" })
-  await server.says(/web 2 uses \d+ MB before it has answered anything, more than workers.soft_memory/)
+  await server.says(/web 2 uses \d+ MB before it has done anything, more than workers.soft_memory/)
   const who = () => ask(`${url}/api/test/who`)
   const pids = new Set<number>()
   // Their requests are what they are replaced for, some seconds later.
