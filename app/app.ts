@@ -1,6 +1,7 @@
 import { defineApp } from "trestle"
 import { counter } from "./apitest/counter.ts"
 import { truncate } from "./apitest/truncate.ts"
+import { forgetStale, tellFans } from "./movies/jobs.ts"
 import { movies } from "./movies/routes.ts"
 import { example } from "./pages/example.ts"
 
@@ -8,5 +9,6 @@ import { example } from "./pages/example.ts"
 export default defineApp({
   name: "movies",
   routes: { movies, "/example": example, "/apitest": counter, "/apitest/dbtruncate": truncate },
+  jobs: [tellFans, forgetStale],
   folder: import.meta.dirname,
 })

@@ -13,6 +13,7 @@ const callers = ["visitor", "readonly", "editor", "admin", "superuser"] as const
 const access: Record<string, number[]> = {
   "GET /api/health": [200, 200, 200, 200, 200],
   "GET /api/health/ready": [200, 200, 200, 200, 200],
+  "GET /api/jobs/{id}": [404, 404, 404, 404, 404],
   "GET /api/login": [401, 401, 401, 401, 401], // it asks for an API key
   "POST /api/login": [400, 400, 400, 400, 400],
   "POST /api/signup": [400, 400, 400, 400, 400],

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { testApp } from "trestle/testing"
 import app from "../app/app.ts"
+import { forgetStale } from "../app/movies/jobs.ts"
 
 const gump = { title: "Forrest Gump", director: "Robert Zemeckis" }
 
@@ -16,6 +17,32 @@ test("an editor adds a movie and a visitor reads it", async (t) => {
   const read = await visitor.get(`/api/movies/${created.body.id}`)
   assert.equal(read.status, 200)
   assert.deepEqual(read.body, created.body)
+})
+
+test("a new movie is told to the director's fans, once", async (t) => {
+  const { as, jobs } = await testApp(t, app)
+  const { body: movie } = await as("editor").post("/api/movies/", gump)
+  assert.deepEqual(await jobs.sent(), [{ name: "tell-fans", data: { movieId: movie.id } }])
+  const [ran] = await jobs.run()
+  assert.equal(ran?.error, undefined)
+})
+
+test("every night movies are forgotten that nobody gave a title for a month", async (t) => {
+  const { jobs, db, visitor } = await testApp(t, app)
+  const creator = "00000000-0000-4000-8000-000000000000"
+  const old = new Date(Date.now() - 40 * 24 * 3600_000)
+  await db
+    .insertInto("movies")
+    .values([
+      { title: "untitled", creator },
+      { title: "untitled", creator, created: old },
+      { title: "Alien", creator, created: old },
+    ])
+    .execute()
+  await jobs.send(forgetStale, {})
+  await jobs.run()
+  const { body } = await visitor.get("/api/movies/")
+  assert.deepEqual(body.map((movie: { title: string }) => movie.title).sort(), ["Alien", "untitled"])
 })
 
 test("a movie without a director has none in replies", async (t) => {

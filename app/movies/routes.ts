@@ -11,10 +11,11 @@ import {
   Type,
   type User,
 } from "trestle"
+import { tellFans } from "./jobs.ts"
 import { Movie, MovieChange, MovieInput, MovieSearch } from "./schema.ts"
 
 export async function movies(api: Api) {
-  const { db } = api
+  const { db, jobs } = api
 
   /** Returns the movies that match the search, oldest first, a page at a time. */
   api.get(
@@ -48,16 +49,21 @@ export async function movies(api: Api) {
       .executeTakeFirstOrThrow(() => notFound("movie")),
   )
 
-  /** Creates a movie and returns it. */
+  /** Creates a movie, tells the director's fans, and returns it. */
   api.post(
     "/",
     { role: "editor", schema: { body: MovieInput, response: { 201: Movie } } },
     async ({ body, user }, reply) => {
-      const movie = await db
-        .insertInto("movies")
-        .values({ ...body, creator: user.id })
-        .returningAll()
-        .executeTakeFirstOrThrow()
+      const movie = await db.transaction().execute(async (tx) => {
+        const movie = await tx
+          .insertInto("movies")
+          .values({ ...body, creator: user.id })
+          .returningAll()
+          .executeTakeFirstOrThrow()
+        // Committed with the movie, or not at all.
+        await jobs.send(tellFans, { movieId: movie.id }, { tx })
+        return movie
+      })
       return reply.code(201).send(movie)
     },
   )

@@ -12,7 +12,7 @@ import { authPages } from "./auth/pages/auth-pages.ts"
 import { requestSessions } from "./auth/request-session.ts"
 import { hideAnswers } from "./auth/sign-in/hide-answers.ts"
 import { userRoutes } from "./auth/user-routes.ts"
-import type { Capabilities } from "./capabilities.ts"
+import { type Capabilities, jobsOf } from "./capabilities.ts"
 import { closeByDefault } from "./closed-by-default.ts"
 import type { Config } from "./core/config/index.ts"
 import { BootError } from "./core/errors.ts"
@@ -27,6 +27,7 @@ import { clientAddresses } from "./http/client-address.ts"
 import { cors } from "./http/cors.ts"
 import { guardRequests, pathOfTarget } from "./http/guards.ts"
 import { health } from "./http/health.ts"
+import { jobState } from "./http/job-state.ts"
 import { readJsonBodies } from "./http/json-body.ts"
 import { answerUnrouted, routerOptions } from "./http/methods.ts"
 import { answerError } from "./http/problems.ts"
@@ -147,6 +148,7 @@ export async function createServer({
       log: log.for("health"),
     })
     login(api as unknown as Api, config.api_keys.enabled)
+    jobState(api as unknown as Api, jobsOf(app))
   })
   await server.register(async (api) => {
     closeByDefault(api, rules)

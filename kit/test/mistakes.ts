@@ -1,5 +1,5 @@
 /** Mistakes that must not compile. Each `@ts-expect-error` is one; `npm run check` fails when one of them does compile. */
-import { type Api, ById, notFound, Type } from "trestle"
+import { type Api, ById, job, notFound, Type } from "trestle"
 import { Item, ItemInput } from "./sample/app.ts"
 
 export async function right(api: Api) {
@@ -82,4 +82,23 @@ export async function wrong(api: Api) {
 
   // @ts-expect-error settings are not written
   api.config.sample.page_size = 7
+}
+
+const greet = job("greet", { data: Type.Object({ name: Type.String() }) }, ({ data, signal, attempt }) => {
+  data.name satisfies string
+  attempt satisfies number
+  signal satisfies AbortSignal
+  // @ts-expect-error what the job is not told
+  data.age
+})
+
+export async function jobs({ jobs }: Api) {
+  const id = await jobs.send(greet, { name: "Ann" }, { delay: "1 minute" })
+  id satisfies string
+  // @ts-expect-error data that the job does not take
+  await jobs.send(greet, { name: 7 })
+  // @ts-expect-error data that is missing
+  await jobs.send(greet, {})
+  // @ts-expect-error an option that there is not
+  await jobs.send(greet, { name: "Ann" }, { after: "1 minute" })
 }

@@ -3,7 +3,7 @@ import type { App } from "../app.ts"
 import type { Config } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { Log } from "../core/log.ts"
-import type { Db } from "../db/database.ts"
+import type { Database, Db } from "../db/database.ts"
 import { isPending, ledgersOf, migrateUp, migrationStates } from "../db/migrations.ts"
 import { cannotUse, isRefused } from "../db/server-check.ts"
 import { joinDatabase, type Located, openForCommand } from "./database.ts"
@@ -18,6 +18,7 @@ export interface Arguments {
 
 export interface CommandContext {
   db: Db
+  database: Database
   app: App
   config: Config
   /** Of trouble; what a command prints is its answer. */
@@ -35,7 +36,7 @@ export async function withDatabase(purpose: string, work: (context: CommandConte
   try {
     const database = openForCommand(located.address, config, log)
     try {
-      await work({ db: database.db, app, config, log, located })
+      await work({ db: database.db, database, app, config, log, located })
     } catch (error) {
       throw isRefused(error) ? cannotUse(database.pool, error) : error
     } finally {

@@ -154,6 +154,36 @@ export const commands: Record<string, Command> = {
     flags: { "dry-run": "only says what it would do" },
     load: async () => (await import("./user-import.ts")).importUsers,
   },
+  "jobs list": {
+    does: "says how many background jobs wait, run and have ended",
+    flags: { "name NAME": "the newest of this one", json: "for programs" },
+    load: async () => (await import("./jobs.ts")).list,
+  },
+  "jobs dead": {
+    does: "says which failed for good, and why",
+    flags: { "name NAME": "only those of this one", json: "for programs" },
+    load: async () => (await import("./jobs.ts")).dead,
+  },
+  "jobs retry": {
+    does: 'sends a dead letter again, or "all" of them',
+    words: "ID",
+    load: async () => (await import("./jobs.ts")).retry,
+  },
+  "jobs cancel": {
+    does: "calls one off, waiting or running",
+    words: "ID",
+    load: async () => (await import("./jobs.ts")).cancel,
+  },
+  "cron list": {
+    does: "says which come by the clock, and when next",
+    flags: { json: "for programs" },
+    load: async () => (await import("./cron.ts")).list,
+  },
+  "cron run": {
+    does: "sends one now",
+    words: "NAME",
+    load: async () => (await import("./cron.ts")).run,
+  },
   routes: {
     does: "says what every route does, and who may call it",
     flags: { json: "for programs" },
