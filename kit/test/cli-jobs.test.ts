@@ -46,7 +46,7 @@ test("commands list jobs, send crons and dead letters, and cancel", async (t) =>
   const server = project.start(["start"], env)
   // In whichever order.
   await server.says(
-    /job nightly: Done[^]*it was the last: a dead letter|it was the last: a dead letter[^]*job nightly: Done/,
+    /job nightly: Done[\s\S]*it was the last: a dead letter|it was the last: a dead letter[\s\S]*job nightly: Done/,
   )
   const dead = await run("jobs", "dead", "--name", "shaky")
   const [letter = ""] = dead.stdout.split(" ")
