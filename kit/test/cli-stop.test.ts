@@ -68,10 +68,14 @@ test("a stop while the first process begins ends with exit code 0, and leaves no
   assert.equal(await project.postmaster(), undefined)
 })
 
-test("the start prints the log of what came before, then where the server is", async (t) => {
+test("the start prints the log of what came before and how long it took, then where the server is", async (t) => {
   const project = await makeProject(t, { "app/migrations/001_a.ts": "export const up = async () => {}" })
-  const server = project.start(["start"])
-  await server.says(/Migrated: [^\n]*, 001_a\n[\s\S]* sample is at http/)
+  const server = project.start(["start"], { LOGGING_LEVEL: "debug" })
+  await server.says(/Migrated: [^\n]*, 001_a\n/)
+  // What "npm run bench start" reads.
+  await server.says(
+    /Since the process began: settings at \d+ ms, database at \d+ ms, ready at \d+ ms\n[\s\S]* sample is at http/,
+  )
   server.kill("SIGTERM")
   assert.equal((await server.ended).code, 0)
 })

@@ -70,6 +70,8 @@ export class Supervisor {
   private readonly systemd = systemd(new Log("info", "systemd"))
   private settings: Settings | undefined
   private url = ""
+  /** How far the start was, and when. */
+  private readonly laps: string[] = []
 
   constructor(options: SupervisorOptions) {
     this.options = options
@@ -187,6 +189,7 @@ export class Supervisor {
   }
 
   private async open(settings: Settings): Promise<Surroundings> {
+    this.lap("settings")
     this.openLog ??= this.options.openLog(settings)
     this.control ??= await openControl({
       folder: join(this.options.folder, "data"),
@@ -196,6 +199,7 @@ export class Supervisor {
     const { host, port } = settings.server
     if (this.answers) this.sockets ??= await bindSockets(host, port)
     this.database ??= await this.options.openDatabase(settings, this.log, () => this.ask())
+    this.lap("database")
     return {
       address: this.database.address,
       handles: this.sockets?.handles ?? [],
@@ -213,6 +217,8 @@ export class Supervisor {
     this.settings = settings
     this.url = place ? this.options.urlOf(settings, place) : ""
     this.state = "running"
+    this.lap("ready")
+    this.log.debug(`Since the process began: ${this.laps.join(", ")}`)
     this.openLog?.flush()
     this.options.announce(settings, place, this.database?.location)
     void this.systemd.ready(`${this.workers.places.length} processes${place ? ` at ${this.url}` : ""}`)
@@ -227,6 +233,10 @@ export class Supervisor {
 
   private async follow(settings: Settings): Promise<void> {
     await this.programs?.follow(settings.programs, await userOf(settings), settings.workers.stop_timeout)
+  }
+
+  private lap(name: string): void {
+    this.laps.push(`${name} at ${Math.round(performance.now())} ms`)
   }
 
   private ask(): void {
