@@ -321,7 +321,7 @@ test("a stop does not wait for connections on which no TLS was spoken", async (t
 
 test("an application's own programs run as long as the server does", async (t) => {
   const program =
-    'console.log("program " + process.pid); process.on("SIGTERM", () => { console.log("program ends"); process.exit() }); setInterval(() => {}, 1000)'
+    'process.on("SIGTERM", () => { console.log("program ends"); process.exit() }); console.log("program " + process.pid); setInterval(() => {}, 1000)'
   const project = await makeProject(t, {
     "app/app.ts": `import { defineApp } from "trestle"
 export default defineApp({ name: "sample", routes: {}, programs: { ticker: { command: "node", args: ["app/ticker.ts"] } }, folder: import.meta.dirname })
