@@ -1,5 +1,8 @@
 /** Connections of our pool: moments as text, named statements that heal, and what breaks without ending the process. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
+import { readFile } from "node:fs/promises"
+import { connect } from "node:net"
 import { type TestContext, test } from "node:test"
 import pg from "pg"
 import { type Db, sql, Type } from "trestle"
@@ -11,14 +14,22 @@ import { createTestDatabase } from "../src/db/test-database.ts"
 import { until } from "./embedded/scratch.ts"
 import { sampleApp } from "./sample/app.ts"
 
+const settings: DatabaseSettings = {
+  poolSize: 1,
+  connectTimeoutMs: 60_000,
+  statementTimeoutMs: 0,
+  idleInTransactionTimeoutMs: 0,
+  preparedStatements: true,
+  logSql: false,
+}
+
 /** An empty database, with as many connections as the test says and what was logged. */
 async function open(t: TestContext, change: Partial<DatabaseSettings> = {}) {
   const made = await createTestDatabase([])
   const log: string[] = []
-  const settings = { poolSize: 1, connectTimeoutMs: 60_000, statementTimeoutMs: 0, idleInTransactionTimeoutMs: 0 }
   const database = openDatabase(
     made.address,
-    { ...settings, preparedStatements: true, logSql: false, ...change },
+    { ...settings, ...change },
     new Log("info", "server", (line) => void log.push(line)),
   )
   t.after(async () => {
@@ -261,6 +272,30 @@ test("terminating all connections costs no later query and does not end the proc
   assert.ok(isUnreachable(await failures[0]), String(await failures[0]))
   await until(() => pool.totalCount === 0)
   assert.deepEqual(await valuesOf(db, "select 1"), [1])
+})
+
+test("of errors that others have too only those of a connection to the database mean that it is away", async (t) => {
+  const failureOf = (work: Promise<unknown>) =>
+    work.then(
+      () => assert.fail(),
+      (error: Error) => error,
+    )
+  const addresses = [
+    { host: "/nonexistent", port: 5432, user: "nobody", database: "none" },
+    { url: "postgres://nobody@127.0.0.1:1/none" },
+    { url: "postgres://nobody@localhost:1/none" },
+    { url: "postgres://nobody@nowhere.invalid/none" },
+  ]
+  for (const address of addresses) {
+    const { db, close } = openDatabase(address, settings, new Log("error"))
+    t.after(close)
+    assert.ok(isUnreachable(await failureOf(sql`select 1`.execute(db))), JSON.stringify(address))
+  }
+  // A file that is not there, and somebody else's server.
+  assert.equal(isUnreachable(await failureOf(readFile("/nonexistent"))), false)
+  for (const place of [{ path: "/nonexistent" }, { port: 1, host: "127.0.0.1" }]) {
+    assert.equal(isUnreachable(await failureOf(once(connect(place), "connect"))), false)
+  }
 })
 
 test("a handler whose connection is lost in a transaction answers 503", async (t) => {

@@ -7,6 +7,7 @@ import { inspect } from "node:util"
 import pg from "pg"
 import type { Log } from "../core/log.ts"
 import type { CalledOff } from "./cancel.ts"
+import { DatabaseClient } from "./database-client.ts"
 import { type Shapes, Statement } from "./statement.ts"
 
 /** How many different statements a process names. Each costs every connection some memory in the server. */
@@ -57,7 +58,7 @@ export function connectionClass({ preparedStatements, logSql, log }: ConnectionS
     shapes.delete(staleName)
   }
 
-  return class Connection extends pg.Client {
+  return class Connection extends DatabaseClient {
     /** Set when the work that holds this connection was called off; only `rollback` passes from then on. */
     calledOff: CalledOff | undefined
 

@@ -9,6 +9,7 @@ import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
 import { cancellable } from "./cancel.ts"
 import { connectionClass, types } from "./connection.ts"
+import { brokeConnection } from "./database-client.ts"
 import { rememberPool } from "./pool-below.ts"
 import { DatabaseUnreachable } from "./server-question.ts"
 import { WatchedPool } from "./watched-pool.ts"
@@ -124,29 +125,37 @@ function optionsFor(user: string | undefined): string {
 /** Which failures mean that the database cannot be reached now, so that the answer is 503 and not 500. */
 export function isUnreachable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const { code } = error as { code?: string }
-  if (code && unreachableCodes.has(code)) return true
+  const { code = "" } = error as { code?: string }
+  if (ownCodes.has(code) || (systemCodes.has(code) && brokeConnection(error))) return true
+  if (error instanceof pg.DatabaseError) return serverCodes.has(code)
   return /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Client has encountered a connection error)/.test(
     error.message,
   )
 }
 
-/** Node's codes of a broken connection, and PostgreSQL's of one that is refused or ended (its appendix A). */
-const unreachableCodes = new Set([
+/** Node's codes of a connection that cannot be made, or broke. */
+const systemCodes = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
-  "ENOENT",
+  "ENOENT", // there is no Unix socket
+  "EAGAIN", // there is one, whose server does not accept
   "ENOTFOUND",
   "EAI_AGAIN",
   "EPIPE",
   "ETIMEDOUT",
   "EHOSTUNREACH",
+])
+
+/** PostgreSQL's codes of a connection that is refused or ended (its appendix A). */
+const serverCodes = new Set([
   "53300", // too_many_connections
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
   "08006", // connection_failure
-  "EAGAIN", // a Unix socket whose server does not accept
+])
+
+const ownCodes = new Set([
   "DATABASE_UNREACHABLE", // of our server-question.ts
   "REDIS_UNREACHABLE", // of our redis.ts
 ])

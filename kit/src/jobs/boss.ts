@@ -4,6 +4,7 @@ import pg from "pg"
 import type { Db as BossDb, PgBoss, Queue } from "pg-boss"
 import type { Log } from "../core/log.ts"
 import { connectionOptions, type Database, type DatabaseAddress, isUnreachable } from "../db/database.ts"
+import { DatabaseClient } from "../db/database-client.ts"
 import { jobSchema } from "../db/job-tables.ts"
 import type { AnyJob } from "./job.ts"
 
@@ -77,7 +78,8 @@ export function sendingPool(address: DatabaseAddress): pg.Pool {
     idleTimeoutMillis: 1000,
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
-  })
+    Client: DatabaseClient,
+  } as pg.PoolConfig)
   pool.on("error", () => {})
   return pool
 }
