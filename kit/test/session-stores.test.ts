@@ -201,6 +201,24 @@ both("an account's sessions are listed, ended one by one, or all but one", async
   assert.deepEqual(await sessions.list(bert), [his])
 })
 
+both("of more than so many those end that were used longest ago", async ({ sessions, user }) => {
+  const [anna, bert] = [await user(), await user()]
+  const at = (second: number) => `2026-01-01T00:00:0${second}.000000Z`
+  // The first to be made was used last.
+  const mine = [1, 2, 3, 4].map((n) => newSession(anna, { created: at(n), renewed: at(n === 1 ? 5 : n) }))
+  const hashes = mine.map(hash)
+  for (const [i, session] of mine.entries()) await sessions.add(session, hashes[i]!)
+  const his = newSession(bert, { created: at(0), renewed: at(0) })
+  await sessions.add(his, hash())
+
+  assert.deepEqual(await sessions.keep(anna, 4), [])
+  assert.deepEqual(new Set(await sessions.keep(anna, 2)), new Set([mine[1]!.id, mine[2]!.id]))
+  assert.deepEqual(await sessions.list(anna), [mine[3], mine[0]])
+  assert.equal(await sessions.find(hashes[1]!), undefined)
+  assert.deepEqual(await sessions.keep(anna, 2), [])
+  assert.deepEqual(await sessions.list(bert), [his])
+})
+
 both("data is kept key by key, and goes with the session", async ({ sessions, user }) => {
   const session = newSession(await user())
   await sessions.add(session, hash())

@@ -94,7 +94,7 @@ test("over TLS the cookie is Secure and bound to the host, and the other name co
 })
 
 test("a cookie for other sites has to be Secure", () => {
-  const settings = { idle: 1, same_site: "none", secure: false } as const
+  const settings = { idle: 1, max_per_account: 1, same_site: "none", secure: false } as const
   assert.throws(() => createCookie("session", settings), /SESSION_SECURE=true/)
 })
 
@@ -179,6 +179,19 @@ test("use prolongs a session, disuse and its absolute age end it", async (t) => 
   await sql`update trestle.sessions set expires = now()`.execute(db)
   await sql`select pg_notify('trestle_changes', ${`user ${anna.account.id}`})`.execute(db)
   while ((await anna.get("/api/me")).status !== 401);
+})
+
+test("an account has so many sessions and no more: a login ends the one that was used longest ago", async (t) => {
+  const { url } = await start(t, { SESSION_MAX_PER_ACCOUNT: "2" })
+  const first = await signedUp(url, "anna")
+  const { email, password } = person("anna")
+  const [second, third] = [new Browser(url), new Browser(url)]
+  const status = async (browser: Browser) => (await browser.get("/api/me")).status
+  assert.equal((await second.post("/api/login", { email, password })).status, 200)
+  assert.deepEqual([await status(first), await status(second)], [200, 200])
+  assert.equal((await third.post("/api/login", { email, password })).status, 200)
+  assert.deepEqual([await status(first), await status(second), await status(third)], [401, 200, 200])
+  assert.equal((await third.get("/api/me/sessions")).body.length, 2)
 })
 
 test("a route can ask for a login of a moment ago", async (t) => {

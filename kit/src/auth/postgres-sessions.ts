@@ -58,6 +58,14 @@ export function postgresSessions(db: Db): Sessions {
         delete from trestle.sessions
         where user_id = ${userId} and id is distinct from ${exceptId ?? null}`.execute(db)
     },
+    async keep(userId, atMost) {
+      const { rows } = await sql<{ id: string }>`
+        delete from trestle.sessions where id in (
+          select id from trestle.sessions where user_id = ${userId} and expires > now()
+          order by renewed desc, created desc, id offset ${atMost})
+        returning id`.execute(db)
+      return rows.map(({ id }) => id)
+    },
     async read(id, key) {
       const { rows } = await sql<{ value: unknown }>`
         select value from trestle.session_data where session_id = ${id} and key = ${key}`.execute(db)

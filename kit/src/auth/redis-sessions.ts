@@ -52,6 +52,16 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
     return ended === 1
   }
 
+  async function list(userId: string): Promise<Session[]> {
+    const ids = await redis.smembers(at("sessions", userId))
+    const found = await Promise.all(ids.map(byId))
+    const gone = ids.filter((_, i) => found[i] === undefined)
+    if (gone.length > 0) await redis.srem(at("sessions", userId), ...gone)
+    return found
+      .filter((session) => session !== undefined)
+      .sort((a, b) => b.created.localeCompare(a.created) || a.id.localeCompare(b.id))
+  }
+
   return {
     async add({ id, ...session }, hash) {
       const left = Date.parse(session.expires) - Date.now()
@@ -70,15 +80,7 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
       if (id === null || fields.userId === undefined) return undefined
       return { session: sessionOf(id, fields as Record<string, string>), isFormer: fields.hash !== text(hash) }
     },
-    async list(userId) {
-      const ids = await redis.smembers(at("sessions", userId))
-      const found = await Promise.all(ids.map(byId))
-      const gone = ids.filter((_, i) => found[i] === undefined)
-      if (gone.length > 0) await redis.srem(at("sessions", userId), ...gone)
-      return found
-        .filter((session) => session !== undefined)
-        .sort((a, b) => b.created.localeCompare(a.created) || a.id.localeCompare(b.id))
-    },
+    list,
     async renew({ id }, renewed, expires) {
       const keys = [at("session", id), at("session-data", id)]
       const moments = [renewed.toISOString(), expires.toISOString(), expires.getTime()]
@@ -104,6 +106,15 @@ export function redisSessions(redis: Redis, prefix: string): Sessions {
     async endAll(userId, exceptId) {
       const ids = await redis.smembers(at("sessions", userId))
       await Promise.all(ids.filter((id) => id !== exceptId).map((id) => end(userId, id)))
+    },
+    async keep(userId, atMost) {
+      // Ended ones may stand among them, so there can be fewer, and never more.
+      if ((await redis.scard(at("sessions", userId))) <= atMost) return []
+      const byUse = (a: Session, b: Session) =>
+        b.renewed.localeCompare(a.renewed) || b.created.localeCompare(a.created) || a.id.localeCompare(b.id)
+      const old = (await list(userId)).sort(byUse).slice(atMost)
+      await Promise.all(old.map(({ id }) => end(userId, id)))
+      return old.map(({ id }) => id)
     },
     async read(id, key) {
       const json = await redis.hget(at("session-data", id), key)

@@ -40,6 +40,8 @@ export interface Sessions {
   end(userId: string, id: string): Promise<boolean>
   /** Ends all of an account, but one. */
   endAll(userId: string, exceptId?: string): Promise<void>
+  /** Ends all of an account but so many, those that were used longest ago first; returns the ids of what ended. */
+  keep(userId: string, atMost: number): Promise<string[]>
   /** Data of the application, saved key by key, so that two writers lose nothing. */
   read(id: string, key: string): Promise<unknown>
   write(id: string, key: string, value: unknown): Promise<void>

@@ -80,6 +80,7 @@ export class UserSessions {
       if (request.identity?.session) await this.end(request.identity.session.session)
       this.sendCookie(request, reply, token, session)
     }
+    for (const id of await this.sessions.keep(owner.id, this.settings.max_per_account)) await this.tellOf({ id })
     return token
   }
 

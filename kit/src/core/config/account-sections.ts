@@ -49,6 +49,13 @@ export const session = Type.Object(
         description: "How long a session lives at most, used or not. Without it there is no such limit.",
       }),
     ),
+    max_per_account: Type.Integer({
+      default: 100,
+      minimum: 1,
+      maximum: 10_000,
+      description:
+        "How many sessions an account has at most; a login beyond that ends the one that was used longest ago. More than anybody has devices, and a bound for programs that log in for each call.",
+    }),
     same_site: Type.Enum(["lax", "strict", "none"], {
       default: "lax",
       description:
