@@ -9,11 +9,15 @@ import { BootError } from "./core/errors.ts"
 import { isRole, roles } from "./core/roles.ts"
 import { didYouMean } from "./core/suggest.ts"
 import { docComment } from "./docs/doc-comments.ts"
+import type { KitModule } from "./docs/endpoints.ts"
 import { etag } from "./http/etag.ts"
 import { declaredStatuses } from "./http/replies.ts"
 
-/** Holds for the routes that are registered in this scope from now on. */
-export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings): void {
+/**
+ * Holds for the routes that are registered in this scope from now on.
+ * @param module what the documentation calls them together; the application's go by their key
+ */
+export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings, module?: KitModule): void {
   api.addHook("onRoute", (route) => {
     const { role, timeout, fresh } = route
     const name = `The route ${route.method} ${route.url}`
@@ -30,7 +34,12 @@ export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings): 
     }
     const doc = docComment()
     route.schema = { ...doc, ...route.schema }
-    route.config = { ...route.config, role, ...(timeout && { timeoutMs: parseDuration(timeout) }) }
+    route.config = {
+      ...route.config,
+      role,
+      ...(module && { module }),
+      ...(timeout && { timeoutMs: parseDuration(timeout) }),
+    }
     route.onRequest = [
       authorize({ role, freshMs: fresh ? parseDuration(fresh) : undefined }, rules),
       ...[route.onRequest ?? []].flat(),

@@ -151,7 +151,7 @@ export async function createServer({
     jobState(api as unknown as Api, jobsOf(app))
   })
   await server.register(async (api) => {
-    closeByDefault(api, rules)
+    closeByDefault(api, rules, "accounts")
     // What is said of people and their tokens is nobody's to keep.
     api.addHook("onRequest", async (_request, reply) => void reply.header("cache-control", "no-store"))
     accountRoutes(api as unknown as Api, accounts)

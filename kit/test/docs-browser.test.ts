@@ -44,7 +44,7 @@ test("the list filters while one types, opens what a link names, and says when n
       `{ const input = document.querySelector("input"); input.value = ${JSON.stringify(text)}; input.dispatchEvent(new Event("input")) }`,
     )
   const all = await shown()
-  assert.deepEqual(all.slice(0, 5), ["getSample", "postSample", "getHealth", "getHealthReady", "getLogin"])
+  assert.deepEqual(all.slice(0, 5), ["getSample", "postSample", "postSignup", "postLogin", "postLogout"])
   assert.equal(await page.evaluate("document.querySelector('#postSample').open"), true)
   await type("POST editor")
   assert.deepEqual(await shown(), ["postSample"])

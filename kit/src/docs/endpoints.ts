@@ -1,5 +1,5 @@
 /** What the server answers, read from its routes once they are registered; OpenAPI and the list are made of it. */
-import type { RouteOptions } from "fastify"
+import type { FastifyContextConfig, RouteOptions } from "fastify"
 import type { TSchema } from "typebox"
 import { type App, pathOf } from "../app.ts"
 import type {} from "../auth/authorize.ts"
@@ -16,6 +16,8 @@ export interface Endpoint {
   id: string
   /** The key of `app.routes`, or {@link kitModule}. */
   module: string
+  /** Whether the kit brings it. */
+  isKit: boolean
   role: Role
   summary: string | undefined
   /** What the description says besides the summary. */
@@ -30,8 +32,20 @@ export interface Endpoint {
 /** A route as an `onRoute` hook gets it. */
 export type Route = RouteOptions & { prefix: string }
 
-/** The module of the routes that the kit brings. */
-export const kitModule = "server"
+/** The modules of the routes that the kit brings, and what is said of them. */
+export const kitModules = {
+  accounts: "Accounts of people, and their sessions.",
+  server: "What the server itself offers.",
+} as const
+
+export type KitModule = keyof typeof kitModules
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Which of its modules a route of the kit belongs to. */
+    module?: KitModule
+  }
+}
 
 /** Fastify adds HEAD to each GET, and every path answers OPTIONS: they tell nothing. */
 const documented = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"])
@@ -53,7 +67,7 @@ export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
         path: route.url,
         template,
         id: count === 1 ? id : `${id}_${count}`,
-        module: moduleOf(route, app),
+        ...moduleOf(route, app),
         role: (route.config as { role?: Role } | undefined)?.role ?? "visitor",
         summary: schema.summary as string | undefined,
         details: detailsOf(schema as Said) || undefined,
@@ -65,8 +79,10 @@ export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
       }
     })
   })
-  const isKit = ({ module }: Endpoint) => module === kitModule
-  return [...endpoints.filter((endpoint) => !isKit(endpoint)), ...endpoints.filter(isKit)]
+  const kits = Object.keys(kitModules).flatMap((name) =>
+    endpoints.filter(({ isKit, module }) => isKit && module === name),
+  )
+  return [...endpoints.filter(({ isKit }) => !isKit), ...kits]
 }
 
 interface Said {
@@ -103,10 +119,13 @@ function operationId(method: string, template: string): string {
 }
 
 /** Routes are in the scope of their key, whose prefix they bear; the kit's are in one without a prefix, as those of "/" are. */
-function moduleOf({ prefix, url }: Route, app: App): string {
+function moduleOf({ prefix, url, config }: Route, app: App): Pick<Endpoint, "module" | "isKit"> {
+  const { module } = (config ?? {}) as FastifyContextConfig
+  if (module) return { module, isKit: true }
   const keys = Object.keys(app.routes)
     .filter((key) => `${prefix}/`.startsWith(`${pathOf(key)}/`))
     .sort((a, b) => pathOf(b).length - pathOf(a).length)
-  const [key = kitModule] = keys
-  return key === "/" && url.startsWith("/api/") ? kitModule : key
+  const [key] = keys
+  const isKit = key === undefined || (key === "/" && url.startsWith("/api/"))
+  return { module: isKit ? "server" : key, isKit }
 }

@@ -6,7 +6,7 @@ import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Html, html, unsafeHtml } from "../core/html.ts"
-import { type Endpoint, kitModule } from "./endpoints.ts"
+import type { Endpoint } from "./endpoints.ts"
 import { type Field, fieldsOf, shapeOf } from "./fields.ts"
 import type { Project } from "./openapi.ts"
 
@@ -86,7 +86,7 @@ ${endpoints.map(entry)}</section>
 `
 
 function entry(endpoint: Endpoint): Html {
-  const { id, method, path, role, module, summary, details } = endpoint
+  const { id, method, path, role, module, isKit, summary, details } = endpoint
   const fields = fieldsOf(endpoint)
   return html`<details id="${id}">
 <summary><b class="${method.toLowerCase()}">${method}</b> <code>${breakable(path)}</code> <i>${role}</i> <span>${prose(summary ?? "")}</span></summary>
@@ -94,7 +94,7 @@ function entry(endpoint: Endpoint): Html {
 ${details?.split(/\n\s*\n/).map((paragraph) => html`<p>${prose(paragraph)}</p>`)}
 ${fields.length > 0 && fieldTable(fields)}
 <dl>${Object.entries(endpoint.responses).map(([status, schema]) => html`<dt>${status}</dt><dd><code>${shapeOf(schema)}</code></dd>`)}</dl>
-<p class="small">${who(role)} ${module === kitModule ? "Part of the server" : `In the module ${module}`}. <a href="#${id}">Link</a></p>
+<p class="small">${who(role)} ${isKit ? "Part of the server" : `In the module ${module}`}. <a href="#${id}">Link</a></p>
 </div>
 </details>
 `

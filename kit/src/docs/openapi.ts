@@ -5,7 +5,7 @@
 import { STATUS_CODES } from "node:http"
 import type { TSchema } from "typebox"
 import type { Config } from "../core/config/index.ts"
-import { type Endpoint, kitModule } from "./endpoints.ts"
+import { type Endpoint, type KitModule, kitModules } from "./endpoints.ts"
 import { bodySchema, type JsonSchema, markdown, replySchema, requiredOf, textSchema } from "./schemas.ts"
 
 /** Of whom the documentation speaks. */
@@ -32,9 +32,9 @@ export function openapi(endpoints: readonly Endpoint[], project: Project, config
   return {
     openapi: "3.1.1",
     info: { title: name, version, ...(description && { description: markdown(description) }) },
-    tags: [...new Set(endpoints.map(({ module }) => module))].map((module) => ({
+    tags: [...Map.groupBy(endpoints, ({ module }) => module)].map(([module, [first]]) => ({
       name: module,
-      ...(module === kitModule && { description: "What the server itself offers." }),
+      ...(first?.isKit && { description: kitModules[module as KitModule] }),
     })),
     paths,
     components: { schemas: { Problem: problemSchema }, responses: problems, securitySchemes },
