@@ -24,6 +24,8 @@ const access: Record<string, number[]> = {
   "POST /api/me/password": [401, 400, 400, 400, 400],
   "GET /api/me/sessions": [401, 200, 200, 200, 200],
   "DELETE /api/me/sessions/{id}": [401, 404, 404, 404, 404],
+  "GET /api/me/identities": [401, 200, 200, 200, 200],
+  "DELETE /api/me/identities/{provider}": [401, 404, 404, 404, 404],
   "GET /api/users": [401, 403, 403, 403, 200],
   "GET /api/users/{id}": [401, 403, 403, 403, 404],
   "PATCH /api/users/{id}": [401, 403, 403, 403, 400],

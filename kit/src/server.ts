@@ -5,12 +5,14 @@ import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstanc
 import { type Api, type App, pathOf } from "./app.ts"
 import { accountRoutes } from "./auth/account-routes.ts"
 import { addCallers } from "./auth/authorize.ts"
+import { identityRoutes } from "./auth/identity-routes.ts"
 import { login } from "./auth/login.ts"
 import { meRoutes } from "./auth/me-routes.ts"
 import { type AuthOptions, openAuth } from "./auth/open-auth.ts"
 import { authPages } from "./auth/pages/auth-pages.ts"
 import { requestSessions } from "./auth/request-session.ts"
 import { hideAnswers } from "./auth/sign-in/hide-answers.ts"
+import { openProviders } from "./auth/sign-in/providers.ts"
 import { userRoutes } from "./auth/user-routes.ts"
 import { type Capabilities, jobsOf } from "./capabilities.ts"
 import { closeByDefault } from "./closed-by-default.ts"
@@ -135,6 +137,7 @@ export async function createServer({
   const { identify, accounts, close } = openAuth({ config, database, redis, log })
   server.addHook("onClose", close)
   requestSessions(server, accounts.sessions)
+  const providers = openProviders(config.sign_in)
   const rules = { deniedStatus: config.roles.denied_status, identify }
 
   await server.register(async (api) => {
@@ -156,8 +159,9 @@ export async function createServer({
     api.addHook("onRequest", async (_request, reply) => void reply.header("cache-control", "no-store"))
     accountRoutes(api as unknown as Api, accounts)
     meRoutes(api as unknown as Api, accounts)
+    identityRoutes(api as unknown as Api, accounts, providers)
     userRoutes(api as unknown as Api, accounts)
-    await authPages(api as unknown as Api, { accounts, config, app: app.name, log: log.for("auth") })
+    await authPages(api as unknown as Api, { accounts, providers, config, app: app.name, log: log.for("auth") })
   })
   for (const [key, routes] of Object.entries(app.routes)) {
     await server.register(

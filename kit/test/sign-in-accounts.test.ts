@@ -290,3 +290,57 @@ test("what GitHub refuses or cannot say is told, and logged without its tokens",
   assert.match(textOf(await signIn(new Browser(url), withGithub)), /^502 GitHub did not say who you are/)
   assert.doesNotMatch(log.join(""), /gho_/)
 })
+
+test("people see which providers open their account, and let one go as long as another way remains", async (t) => {
+  const { url, db, count } = await start(t)
+  const browser = new Browser(url)
+  assert.equal((await signIn(browser)).status, 303)
+  const identities = async () => (await browser.get("/api/me/identities")).body
+  const remove = async (provider: string) => {
+    const { status, body } = await browser.delete(`/api/me/identities/${encodeURIComponent(provider)}`)
+    return status === 200 ? status : `${status} ${body.detail}`
+  }
+  const [first, ...others] = await identities()
+  assert.deepEqual([first.provider, others], ["oidc", []])
+  assert.ok(Math.abs(Date.parse(first.since) - Date.now()) < 60_000)
+
+  const onlyWay = /^409 This is the only way to log in to the account\. Set a password first/
+  assert.match(String(await remove("oidc")), onlyWay)
+  assert.match(String(await remove("github")), /^404/)
+
+  // A provider that the settings no longer name is no way.
+  const former = "https://former.example"
+  await sql`insert into trestle.identities (provider, subject, user_id)
+    select ${former}, 'anna', id from trestle.users`.execute(db)
+  assert.deepEqual(
+    (await identities()).map(({ provider }: { provider: string }) => provider),
+    ["oidc", former],
+  )
+  assert.match(String(await remove("oidc")), onlyWay)
+  assert.equal(await remove(former), 200)
+
+  assert.equal((await signIn(browser, withGithub)).status, 303)
+  assert.equal(await count("identities"), 2)
+  // Of two at once one is left.
+  const both = await Promise.all([remove("oidc"), remove("github")])
+  assert.equal(both.filter((status) => status === 200).length, 1)
+  assert.equal(await count("identities"), 1)
+
+  const password = "a passphrase of hers"
+  assert.equal((await browser.post("/api/me/password", { new_password: password })).status, 200)
+  const [{ provider }] = await identities()
+  assert.equal(await remove(provider), 200)
+  assert.deepEqual(await identities(), [])
+  assert.equal((await new Browser(url).post("/api/login", { email: anna.email, password })).status, 200)
+})
+
+test("nobody sees or removes what opens another's account, and an API key has none", async (t) => {
+  const { url, as, count } = await start(t)
+  const browser = new Browser(url)
+  await signIn(browser)
+  const other = await signedUp(url, "bert")
+  assert.deepEqual((await other.get("/api/me/identities")).body, [])
+  assert.equal((await other.delete("/api/me/identities/oidc")).status, 404)
+  assert.equal(await count("identities"), 1)
+  assert.equal((await as("admin").get("/api/me/identities")).status, 403)
+})

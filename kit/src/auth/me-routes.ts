@@ -3,6 +3,7 @@ import type { FastifyRequest } from "fastify"
 import type { Api } from "../app.ts"
 import { badRequest, conflict, forbidden, notFound, unauthorized } from "../core/errors.ts"
 import { Id, Timestamp, Type } from "../core/schema.ts"
+import type { Db } from "../db/database.ts"
 import { Password } from "./account-routes.ts"
 import {
   Account,
@@ -43,12 +44,12 @@ export function meRoutes(api: Api, accounts: Accounts): void {
 
   /** Returns the account of whoever is logged in. */
   api.get("/api/me", { role: "readonly", schema: { response: { 200: Me } } }, async (request) => ({
-    me: accountOf(await accountOfCaller(request)),
+    me: accountOf(await accountOfCaller(db, request)),
   }))
 
   /** Changes names and company. */
   api.patch("/api/me", { role: "readonly", schema: { body: MyChange, response: { 200: Me } } }, async (request) => {
-    const { id } = await accountOfCaller(request)
+    const { id } = await accountOfCaller(db, request)
     const row = await changeAccount(db, id, request.body)
     sessions.ownerChanged(id)
     return { me: accountOf(row ?? gone()) }
@@ -65,7 +66,7 @@ export function meRoutes(api: Api, accounts: Accounts): void {
       schema: { body: Type.Object({ password: Type.Optional(Password) }), response: { 200: Nothing } },
     },
     async (request, reply) => {
-      const row = await accountOfCaller(request)
+      const row = await accountOfCaller(db, request)
       const { id } = row
       await checkOwner(accounts, request, row, request.body.password)
       await deleteAccount(db, id)
@@ -90,7 +91,7 @@ export function meRoutes(api: Api, accounts: Accounts): void {
     },
     async (request, reply) => {
       const { current_password, new_password } = request.body
-      const owner = await accountOfCaller(request)
+      const owner = await accountOfCaller(db, request)
       const { email, first_name, last_name, id } = owner
       await checkOwner(accounts, request, owner, current_password)
       if (new_password === current_password) throw badRequest("The new password is the current one. Choose another.")
@@ -109,7 +110,7 @@ export function meRoutes(api: Api, accounts: Accounts): void {
     "/api/me/sessions",
     { role: "readonly", schema: { response: { 200: Type.Array(OwnSession) } } },
     async (request) => {
-      const { id } = await accountOfCaller(request)
+      const { id } = await accountOfCaller(db, request)
       const current = request.identity?.session?.session.id
       return (await sessions.list(id)).map(({ userId, remember, rights, authenticated, ...session }) => ({
         ...session,
@@ -123,16 +124,17 @@ export function meRoutes(api: Api, accounts: Accounts): void {
     "/api/me/sessions/:id",
     { role: "readonly", schema: { params: Type.Object({ id: Id }), response: { 200: Nothing } } },
     async (request) => {
-      const { id: userId } = await accountOfCaller(request)
+      const { id: userId } = await accountOfCaller(db, request)
       if (!(await sessions.end({ userId, id: request.params.id }))) throw notFound("session")
       return {}
     },
   )
+}
 
-  async function accountOfCaller({ user }: FastifyRequest): Promise<AccountRow> {
-    if (user.via === "api_key") throw forbidden("An API key has no account. Log in with e-mail address and password.")
-    return (await accountById(db, user.id)) ?? gone()
-  }
+/** The account that the request came for. @throws HttpError 403 for an API key, which has none */
+export async function accountOfCaller(db: Db, { user }: FastifyRequest): Promise<AccountRow> {
+  if (user.via === "api_key") throw forbidden("An API key has no account. Log in with e-mail address and password.")
+  return (await accountById(db, user.id)) ?? gone()
 }
 
 /** The account was deleted a moment ago. */

@@ -7,7 +7,7 @@ import { html } from "../../core/html.ts"
 import type { Log } from "../../core/log.ts"
 import type { Accounts } from "../log-in.ts"
 import { foreignRequests } from "../same-origin.ts"
-import { openProviders } from "../sign-in/providers.ts"
+import type { Provider } from "../sign-in/provider.ts"
 import { signInRoutes } from "../sign-in/sign-in-routes.ts"
 import { readFormBodies } from "./form-bodies.ts"
 import type { Surroundings } from "./login-page.ts"
@@ -17,15 +17,15 @@ import { isForPeople } from "./problems.ts"
 
 export interface AuthPagesOptions {
   accounts: Accounts
+  providers: readonly Provider[]
   config: Config
   /** The name of the application. */
   app: string | undefined
   log: Log
 }
 
-/** Adds the pages, and signing in with the providers of `sign_in`. @throws BootError for providers that cannot be */
-export async function authPages(api: Api, { accounts, config, app, log }: AuthPagesOptions): Promise<void> {
-  const providers = openProviders(config.sign_in)
+/** Adds the pages, and signing in with the providers. */
+export async function authPages(api: Api, { accounts, providers, config, app, log }: AuthPagesOptions): Promise<void> {
   const { enabled, list, openapi, swagger } = config.docs
   const here: Surroundings = {
     app,

@@ -42,6 +42,7 @@ export function githubProvider({ client_id, client_secret, url }: GithubSettings
 
   return {
     id: "github",
+    issuer,
     name,
     async begin({ state, verifier }, redirectUri) {
       const { buildAuthorizationUrl } = await loadClient()

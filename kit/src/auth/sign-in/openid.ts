@@ -30,6 +30,7 @@ export function openidProvider(settings: OpenidSettings, timeoutS = providerTime
 
   return {
     id,
+    issuer,
     name,
     async begin({ state, nonce, verifier }, redirectUri) {
       try {

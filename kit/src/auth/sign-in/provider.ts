@@ -26,6 +26,8 @@ export interface ForeignPerson {
 export interface Provider {
   /** Stands in the addresses of its routes. */
   readonly id: string
+  /** The name that it never changes: what people it knows are kept by. */
+  readonly issuer: string
   /** As people know it. */
   readonly name: string
   /** Where to send the browser. @throws SignInFailure when the provider cannot be reached */
