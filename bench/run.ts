@@ -4,8 +4,9 @@ import { requests } from "./requests.ts"
 import { sessions } from "./sessions.ts"
 import { start } from "./start.ts"
 import { statics } from "./static.ts"
+import { watchdog } from "./watchdog.ts"
 
-const benches: Record<string, () => Promise<void>> = { start, requests, sessions, login, static: statics }
+const benches: Record<string, () => Promise<void>> = { start, requests, sessions, login, static: statics, watchdog }
 
 const wanted = process.argv.slice(2)
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {

@@ -12,6 +12,7 @@ import { reloads } from "./reloads.ts"
 import { services } from "./services.ts"
 import { makeProject } from "./site.ts"
 import { stops } from "./stops.ts"
+import { watchdog } from "./watchdog.ts"
 
 const trials: Record<string, Trial> = {
   reloads,
@@ -23,6 +24,7 @@ const trials: Record<string, Trial> = {
   services,
   limits,
   balance,
+  watchdog,
   logs,
 }
 

@@ -10,6 +10,7 @@ import { loadConfig } from "../../kit/src/core/config/index.ts"
 import { openLog } from "../../kit/src/core/log/open.ts"
 import { type DatabaseAddress, openDatabase } from "../../kit/src/db/database.ts"
 import { createServer } from "../../kit/src/server.ts"
+import { startWatchdog } from "../../kit/src/supervisor/watchdog.ts"
 import { behindSession } from "./session-routes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
@@ -22,6 +23,9 @@ const database = openDatabase(address, databaseSettings(config), log)
 const routes = { ...app.routes, "/bench": behindSession }
 const capabilities = openCapabilities({ app, config, database, log })
 const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, capabilities, log })
+if (process.env.BENCH_WATCHDOG) {
+  startWatchdog({ blockTimeoutMs: config.workers.block_timeout, folder: process.cwd(), report: undefined })
+}
 await server.listen({ host: "127.0.0.1", port: 0 })
 
 const delay = monitorEventLoopDelay({ resolution: 1 })
