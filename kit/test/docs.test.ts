@@ -81,7 +81,7 @@ test("the list names every endpoint with its comment, role, fields, replies and 
     /started <time datetime="\d{4}-[^"]+Z">(just now|\d+ seconds? ago)/,
     "<h2>sample <small>3</small></h2>",
     /<h2>accounts <small>\d+<\/small>/,
-    "<h2>server <small>3</small></h2>",
+    "<h2>server <small>4</small></h2>",
     /<b class="post">POST<\/b> <code>\/api<wbr>\/sample<\/code> <i>editor<\/i> <span>Adds an item\.<\/span>/,
     /<code>name<\/code> <em>required<\/em><\/th><td>body<\/td><td>string<\/td><td><small>1 to 100 characters</,
     /<code>note<\/code><\/th><td>body<\/td>/,
