@@ -126,6 +126,7 @@ test("every route is there but hidden ones, HEAD, OPTIONS and the documentation 
       "get /api/login getLogin server",
       "get /api/health getHealth server",
       "get /api/health/ready getHealthReady server",
+      "get /api/jobs/{id} getJobsById server",
     ],
   )
   assert.deepEqual(
