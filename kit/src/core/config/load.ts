@@ -56,11 +56,13 @@ export function effectiveSettings(options: LoadOptions): EffectiveSetting[] {
   return resolve(allSections(options.sections), options).map(({ setting, from, written }) => ({
     key: setting.key,
     env: setting.env,
-    // A default stands in the documentation: to hide it would look as if something were set.
-    value: setting.secret && from !== "default" && written !== undefined ? "(secret)" : written,
+    // To hide nothing would look as if something were set.
+    value: setting.secret && !isNothing(written) ? "(secret)" : written,
     from,
   }))
 }
+
+const isNothing = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.length === 0)
 
 function resolve(sections: Sections, { folder, env = process.env }: LoadOptions): Value[] {
   const settings = settingsOf(sections)
