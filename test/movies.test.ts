@@ -27,6 +27,17 @@ test("a new movie is told to the director's fans, once", async (t) => {
   assert.equal(ran?.error, undefined)
 })
 
+test("a movie that is sent twice with one key is there once, and told once", async (t) => {
+  const { as, jobs, visitor } = await testApp(t, app)
+  const key = { "idempotency-key": "8e03978e-40d5-43e8-bc93-6894a57f9324" }
+  const created = await as("editor").post("/api/movies/", gump, key)
+  const again = await as("editor").post("/api/movies/", gump, key)
+  assert.deepEqual([again.status, again.body], [201, created.body])
+  assert.deepEqual((await visitor.get("/api/movies/")).body, [created.body])
+  assert.equal((await jobs.sent()).length, 1)
+  assert.equal((await as("editor").post("/api/movies/", { title: "Another" }, key)).status, 422)
+})
+
 test("every night movies are forgotten that nobody gave a title for a month", async (t) => {
   const { jobs, db, visitor } = await testApp(t, app)
   const creator = "00000000-0000-4000-8000-000000000000"

@@ -52,18 +52,15 @@ export async function movies(api: Api) {
   /** Creates a movie, tells the director's fans, and returns it. */
   api.post(
     "/",
-    { role: "editor", schema: { body: MovieInput, response: { 201: Movie } } },
-    async ({ body, user }, reply) => {
-      const movie = await db.transaction().execute(async (tx) => {
-        const movie = await tx
-          .insertInto("movies")
-          .values({ ...body, creator: user.id })
-          .returningAll()
-          .executeTakeFirstOrThrow()
-        // Committed with the movie, or not at all.
-        await jobs.send(tellFans, { movieId: movie.id }, { tx })
-        return movie
-      })
+    { role: "editor", idempotent: true, schema: { body: MovieInput, response: { 201: Movie } } },
+    async ({ body, user, tx }, reply) => {
+      const movie = await tx
+        .insertInto("movies")
+        .values({ ...body, creator: user.id })
+        .returningAll()
+        .executeTakeFirstOrThrow()
+      // Committed with the movie, or not at all.
+      await jobs.send(tellFans, { movieId: movie.id }, { tx })
       return reply.code(201).send(movie)
     },
   )

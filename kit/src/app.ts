@@ -4,9 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify"
+import type { Transaction } from "kysely"
 import type { Static, TSchema } from "typebox"
 import type { Config } from "./core/config/index.ts"
-import type { AppConfig } from "./core/declared.ts"
+import type { AppConfig, Tables } from "./core/declared.ts"
 import { BootError } from "./core/errors.ts"
 import type { Mode } from "./core/mode.ts"
 import type { Role, User } from "./core/roles.ts"
@@ -36,6 +37,11 @@ declare module "fastify" {
     caller: User | null
     /** What the application keeps with a person's session. Throws 401 for a visitor, 400 for an API key. */
     session: RequestSession
+    /**
+     * The transaction of a route with `idempotent: true`: committed before the answer is sent, rolled back when that is an error.
+     * Throws elsewhere.
+     */
+    tx: Transaction<Tables>
   }
   interface RouteShorthandOptions {
     /** The lowest role that may call. `"visitor"` is everyone. Every route names one, or the boot stops. */
@@ -48,6 +54,11 @@ declare module "fastify" {
     rateLimit?: string | false
     /** Answers a GET with an ETag, and with 304 when the client has that already. Saves the network, not the work. */
     etag?: boolean
+    /**
+     * Does what was asked once, however often it is asked with the same Idempotency-Key. Its handler does all that it does in the
+     * database with `request.tx`.
+     */
+    idempotent?: boolean
   }
   interface FastifySchema {
     /** What the route does, in a line; without it the doc comment above the route says so. */

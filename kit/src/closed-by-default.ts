@@ -11,6 +11,7 @@ import { didYouMean } from "./core/suggest.ts"
 import { docComment } from "./docs/doc-comments.ts"
 import type { KitModule } from "./docs/endpoints.ts"
 import { etag } from "./http/etag.ts"
+import { makeIdempotent } from "./http/idempotency/idempotent-routes.ts"
 import { declaredStatuses } from "./http/replies.ts"
 
 /**
@@ -45,5 +46,6 @@ export function closeByDefault(api: FastifyInstance, rules: AuthorizeSettings, m
       ...[route.onRequest ?? []].flat(),
     ]
     route.onSend = [...[route.onSend ?? []].flat(), declaredStatuses(route), ...(route.etag ? [etag] : [])]
+    if (route.idempotent) makeIdempotent(route)
   })
 }

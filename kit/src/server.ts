@@ -29,6 +29,7 @@ import { clientAddresses } from "./http/client-address.ts"
 import { cors } from "./http/cors.ts"
 import { guardRequests, pathOfTarget } from "./http/guards.ts"
 import { health } from "./http/health.ts"
+import { idempotentRoutes } from "./http/idempotency/idempotent-routes.ts"
 import { jobState } from "./http/job-state.ts"
 import { readJsonBodies } from "./http/json-body.ts"
 import { answerUnrouted, routerOptions } from "./http/methods.ts"
@@ -132,6 +133,7 @@ export async function createServer({
   const files = openStaticFiles(join(app.folder, "static"), config.static_files)
   answerUnrouted(server, files)
   addCallers(server)
+  idempotentRoutes(server, log.for("idempotency"))
   documentation(server, { app, config, mode })
 
   const { identify, accounts, close } = openAuth({ config, database, redis, log })

@@ -1,5 +1,5 @@
 /** Mistakes that must not compile. Each `@ts-expect-error` is one; `npm run check` fails when one of them does compile. */
-import { type Api, ById, job, notFound, Type } from "trestle"
+import { type Api, ById, type Db, job, notFound, Type } from "trestle"
 import { Item, ItemInput } from "./sample/app.ts"
 
 export async function right(api: Api) {
@@ -23,6 +23,15 @@ export async function right(api: Api) {
       item.created satisfies string
       item.note satisfies string | null
       return reply.code(201).send(item)
+    },
+  )
+
+  api.delete(
+    "/",
+    { role: "editor", idempotent: true, schema: { response: { 200: Type.Array(Item) } } },
+    async ({ tx }) => {
+      tx satisfies Db
+      return tx.deleteFrom("sample_items").returningAll().execute()
     },
   )
 }
@@ -73,6 +82,16 @@ export async function wrong(api: Api) {
   api.get("/10", { role: "visitor", schema: { response: { 200: Type.Object({ a: Type.String() }) } } }, async () => ({
     a: null,
   }))
+
+  api.post("/11", { role: "editor", idempotent: true, schema: { response: {} } }, async ({ tx }) => {
+    // @ts-expect-error a table that a transaction does not have either
+    tx.selectFrom("sample_item")
+    // @ts-expect-error the kit commits
+    await tx.commit().execute()
+  })
+
+  // @ts-expect-error idempotent is yes or no
+  api.post("/12", { role: "editor", idempotent: "24 hours", schema: { response: {} } }, async () => 1)
 
   // @ts-expect-error a setting that does not exist
   api.config.server.prot

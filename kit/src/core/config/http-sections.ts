@@ -107,6 +107,7 @@ export const cors = Type.Object(
         "RateLimit",
         "RateLimit-Policy",
         "Retry-After",
+        "Idempotency-Replayed",
       ],
       description: "The headers of answers that they may read.",
     }),

@@ -6,6 +6,7 @@ import * as loginLimits from "./003-login-limits.ts"
 import * as accounts from "./004-accounts.ts"
 import * as signIns from "./005-sign-ins.ts"
 import * as jobs from "./006-jobs.ts"
+import * as idempotency from "./007-idempotency.ts"
 
 export const kitMigrations: Record<string, Migration> = {
   "001-api-keys": apiKeys,
@@ -14,4 +15,5 @@ export const kitMigrations: Record<string, Migration> = {
   "004-accounts": accounts,
   "005-sign-ins": signIns,
   "006-jobs": jobs,
+  "007-idempotency": idempotency,
 }
