@@ -66,6 +66,20 @@ const routes: Routes = (api) => {
     async () => null,
   )
 
+  /** May be sent twice. */
+  api.delete(
+    "/twice",
+    {
+      role: "visitor",
+      idempotent: true,
+      schema: {
+        headers: Type.Object({ "x-trace": Type.String() }),
+        response: { 204: Type.Null(), 422: Type.Object({ own: Type.String() }) },
+      },
+    },
+    async () => null,
+  )
+
   /** A page. */
   api.get("/page", { role: "visitor", schema: { response: { 200: HtmlPage } } }, async (_request, reply) =>
     sendHtml(reply, html`<p>`),
@@ -117,6 +131,7 @@ test("every route is there but hidden ones, HEAD, OPTIONS and the documentation 
       "patch /api/sample/{id} patchSampleById sample",
       "post /api/sample/whole postSampleWhole sample",
       "post /api/sample/deep postSampleDeep sample",
+      "delete /api/sample/twice deleteSampleTwice sample",
       "get /api/sample/page getSamplePage sample",
       "get /api/sample/files/{*} getSampleFilesByPath sample",
       "get /api/sample/{year}-{month}/a-b getSampleByYearByMonthAB sample",
@@ -216,6 +231,24 @@ test("problems are said where they can come, unless the route says otherwise", a
     assert.deepEqual(undocumented, [])
     assert.ok(Value.Check(components.schemas.Problem, problem.body), JSON.stringify(problem.body))
   }
+})
+
+test("a route that may be sent twice takes a key, and says what it answers to it", async (t) => {
+  const { visitor } = await testApp(t, app)
+  const { parameters, responses } = (await visitor.get("/api/openapi.json")).body.paths["/api/sample/twice"].delete
+  const [trace, key] = parameters
+  assert.deepEqual(trace, { name: "x-trace", in: "header", required: true, schema: { type: "string" } })
+  const { description, ...rest } = key
+  assert.match(description, /nothing is done twice/)
+  assert.deepEqual(rest, {
+    name: "Idempotency-Key",
+    in: "header",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+  })
+  assert.deepEqual(Object.keys(responses), ["204", "400", "401", "409", "422"])
+  assert.deepEqual(responses[409], { $ref: "#/components/responses/KeyInFlight" })
+  assert.ok(responses[422].content["application/json"], "its own word on it counts")
+  assert.match((await visitor.get("/api/list")).body, /<code>Idempotency-Key<\/code><\/th><td>header/)
 })
 
 test("read-only fields are marked in replies and are no part of bodies", async (t) => {

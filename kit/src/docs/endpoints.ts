@@ -1,6 +1,6 @@
 /** What the server answers, read from its routes once they are registered; OpenAPI and the list are made of it. */
 import type { FastifyContextConfig, RouteOptions } from "fastify"
-import type { TSchema } from "typebox"
+import { type TObject, type TSchema, Type } from "typebox"
 import { type App, pathOf } from "../app.ts"
 import type {} from "../auth/authorize.ts"
 import type { Role } from "../core/roles.ts"
@@ -26,6 +26,8 @@ export interface Endpoint {
   query: TSchema | undefined
   headers: TSchema | undefined
   body: TSchema | undefined
+  /** Whether it takes an Idempotency-Key. */
+  isIdempotent: boolean
   responses: Record<string, TSchema>
 }
 
@@ -56,6 +58,7 @@ export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
   const endpoints = routes.flatMap((route) => {
     const schema = (route.schema ?? {}) as Record<string, unknown>
     if (schema.hide) return []
+    const isIdempotent = route.idempotent === true
     const methods = [route.method].flat().filter((method) => documented.has(method))
     return methods.map((method): Endpoint => {
       const template = templateOf(route.url)
@@ -73,8 +76,9 @@ export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
         details: detailsOf(schema as Said) || undefined,
         params: schema.params as TSchema | undefined,
         query: (schema.querystring ?? schema.query) as TSchema | undefined,
-        headers: schema.headers as TSchema | undefined,
+        headers: headersOf(schema.headers as TSchema | undefined, isIdempotent),
         body: schema.body as TSchema | undefined,
+        isIdempotent,
         responses: (schema.response ?? {}) as Record<string, TSchema>,
       }
     })
@@ -84,6 +88,22 @@ export function endpointsOf(routes: readonly Route[], app: App): Endpoint[] {
   )
   return [...endpoints.filter(({ isKit }) => !isKit), ...kits]
 }
+
+/** The headers that it looks at, the key of an idempotent one among them. */
+const headersOf = (headers: TSchema | undefined, isIdempotent: boolean): TSchema | undefined =>
+  isIdempotent
+    ? Type.Object({ ...(headers as TObject | undefined)?.properties, "Idempotency-Key": idempotencyKey })
+    : headers
+
+const idempotencyKey = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: 255,
+    description:
+      "Any text that no other request of yours has, such as a UUID. Whoever sends the same request again with it, within " +
+      "24 hours, gets the same answer with `Idempotency-Replayed: true`, and nothing is done twice.",
+  }),
+)
 
 interface Said {
   summary?: string

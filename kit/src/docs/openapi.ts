@@ -70,14 +70,16 @@ interface OperationSettings {
 }
 
 function operation(endpoint: Endpoint, { security, deniedStatus, mediaType }: OperationSettings): JsonSchema {
-  const { id, module, role, summary, details, body } = endpoint
+  const { id, module, role, summary, details, body, isIdempotent } = endpoint
   const isOpen = role === "visitor"
   const parameters = parametersOf(endpoint)
   const who = isOpen ? "Everyone may call." : `Needs the role \`${role}\` or a higher one.`
   const refused = [
     ...(body || endpoint.query || endpoint.headers ? [400] : []),
-    ...(isOpen ? [] : deniedStatus === 401 ? [401] : [401, 403]),
+    // A visitor who sends an Idempotency-Key is told to log in.
+    ...(isOpen ? (isIdempotent ? [401] : []) : deniedStatus === 401 ? [401] : [401, 403]),
     ...(endpoint.template.includes("{") ? [404] : []),
+    ...(isIdempotent ? [409, 422] : []),
   ]
   return {
     operationId: id,
@@ -167,6 +169,8 @@ const problemNames: Record<number, string> = {
   401: "Unauthorized",
   403: "Forbidden",
   404: "NotFound",
+  409: "KeyInFlight",
+  422: "KeyOfAnotherRequest",
 }
 
 const problems: Record<string, JsonSchema> = Object.fromEntries(
@@ -175,6 +179,8 @@ const problems: Record<string, JsonSchema> = Object.fromEntries(
     Unauthorized: "Nobody is logged in, or the credentials are wrong.",
     Forbidden: "The caller's role is too low, or this is another's.",
     NotFound: "There is no such resource.",
+    KeyInFlight: "A request with this Idempotency-Key is being answered: ask again when it is done.",
+    KeyOfAnotherRequest: "This Idempotency-Key was sent with another request.",
   }).map(([name, description]) => [
     name,
     { description, content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } },
