@@ -67,6 +67,17 @@ export function routes(api: Api): void {
     return { pid: process.pid }
   })
 
+  const Deadly = Type.Object({ n: Type.Integer(), dies: Type.Boolean() })
+  const once = { role: "editor", idempotent: true, schema: { body: Deadly, response: anything } } as const
+
+  /** Keeps a number once, and dies when it has, before it can say so. */
+  api.post("/once", once, async ({ body, tx }, reply) => {
+    await sql`insert into numbers (n) values (${body.n})`.execute(tx)
+    // The head is written when all is committed; to who asks again the handler has nothing to say.
+    if (body.dies) reply.raw.writeHead = () => process.kill(process.pid, "SIGKILL") as never
+    return { pid: process.pid, n: body.n }
+  })
+
   /** Keeps a number in Redis. */
   api.post("/items", { role: "visitor", schema: { body: Numbered, response: anything } }, async ({ body }) => {
     await kv.append("numbers", body.n)

@@ -3,6 +3,7 @@ import { availableParallelism, loadavg } from "node:os"
 import { balance } from "./balance.ts"
 import { caps } from "./caps.ts"
 import type { Finding, Trial } from "./findings.ts"
+import { idempotency } from "./idempotency.ts"
 import { kills } from "./kills.ts"
 import { limits } from "./limits.ts"
 import { logs } from "./logs.ts"
@@ -22,6 +23,7 @@ const trials: Record<string, Trial> = {
   refusals,
   stops,
   services,
+  idempotency,
   limits,
   balance,
   watchdog,
