@@ -35,8 +35,6 @@ export async function requests(): Promise<void> {
   const raw = await startSubject("raw", "./servers/raw.ts", { ...env, BENCH_HEADERS })
   const plugins = await startSubject("plugins", "./peers/fastify-plugins.js", env)
 
-  const movie = JSON.stringify({ title: "Forrest Gump", director: "Robert Zemeckis" })
-  const post = { ...key, "content-type": "application/json" }
   const clients = Array.from({ length: 10_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
   const small: Workload[] = [
     { name: "health, no database", requests: request("GET /api/health"), count: 40_000 },
@@ -50,7 +48,6 @@ export async function requests(): Promise<void> {
   const large: Workload[] = [
     { name: "one movie", requests: request(`GET /api/movies/${id}`), count: 15_000 },
     { name: "20 movies", requests: request("GET /api/movies/?limit=20"), count: 6000 },
-    { name: "insert a movie", requests: request("POST /api/movies/", post, movie), count: 6000 },
   ]
   try {
     const names = ["raw", "trestle", "plugins"]

@@ -26,16 +26,6 @@ const server = http.createServer(async (request, response) => {
   else if (url === "/api/login") {
     const isKey = timingSafeEqual(hash("sha256", String(request.headers["x-api-key"]), "buffer"), keyHash)
     send(response, isKey ? 200 : 401, message(isKey ? "Login successful." : "Invalid API key"))
-  } else if (request.method === "POST") {
-    let text = ""
-    for await (const chunk of request) text += chunk
-    const { title, director } = JSON.parse(text)
-    const { rows } = await pool.query("insert into movies (title, director, creator) values ($1, $2, $3) returning *", [
-      title,
-      director,
-      "00000000-0000-8000-8000-000000000001",
-    ])
-    send(response, 201, rows[0])
   } else if (url.startsWith("/api/movies/?")) {
     const total = await pool.query("select count(*)::int as total from movies")
     const { rows } = await pool.query("select * from movies order by created, id limit $1 offset $2", [20, 0])
