@@ -21,7 +21,7 @@ const soundTree = {
   "kit/src/server.ts": 'import { limits } from "./http/limits.ts"',
   "kit/src/index.ts": 'export { server } from "./server.ts"\nexport * from "./core/errors.ts"',
   "kit/src/supervisor/watch.ts": 'import "../core/errors.ts"\nimport "../db/pool.ts"',
-  "kit/src/cli/start.ts": 'const { watch } = await import("../supervisor/watch.ts")\nimport "../server.ts"',
+  "kit/src/cli/web-worker.ts": 'const { watch } = await import("../supervisor/watch.ts")\nimport "../server.ts"',
   "app/app.ts":
     'import { defineApp } from "trestle"\nimport { movies } from "./movies/routes.ts"\nexport default defineApp({})',
   "app/movies/routes.ts": 'import { movie } from "trestle"',
@@ -43,7 +43,7 @@ test("imports against the order of capabilities are refused", () => {
       'import "./cli/start.ts"',
     ],
     "http may import only core": ["kit/src/http/start.ts", 'await import("../server.ts")'],
-    "index.ts is for applications": ["kit/src/cli/dev.ts", 'import { a } from "../index.ts"'],
+    "index.ts is for applications": ["kit/src/cli/routes.ts", 'import { a } from "../index.ts"'],
     "the kit imports its own files by their paths": ["kit/src/db/own.ts", 'import { a } from "trestle"'],
     "the published kit has nothing but kit/src": ["kit/src/db/out.ts", 'import { a } from "../../test/sample.ts"'],
     'import from "trestle" or "trestle/testing" instead': [
@@ -57,6 +57,16 @@ test("imports against the order of capabilities are refused", () => {
     assert.equal(problems.length, 1, `${path}: ${problems.join("\n")}`)
     assert.ok(problems[0]!.includes(sentence), problems[0])
   }
+})
+
+test("what only starts processes may not lead to the server", () => {
+  const { problems } = architecture({
+    ...soundTree,
+    "kit/src/cli/start.ts": 'import "./place.ts"\nimport "../supervisor/watch.ts"',
+    "kit/src/cli/place.ts": 'import { urlOf } from "./web-worker.ts"',
+  })
+  const trail = "kit/src/cli/start.ts → kit/src/cli/place.ts → kit/src/cli/web-worker.ts → kit/src/server.ts"
+  assert.deepEqual(problems, [`${trail}: this process only starts others and should not load the server`])
 })
 
 test("an import that stands in a comment or in a text is none", () => {

@@ -7,7 +7,7 @@ import { longestDays, makeCertificate, ownHosts } from "../http/certificates.ts"
 import { certificateFiles, dateOf, readCertificate, usualDays } from "../http/tls.ts"
 import type { Arguments } from "./command.ts"
 import { findProject, loadApp } from "./project.ts"
-import { configOf } from "./server.ts"
+import { configOf } from "./project-config.ts"
 
 export async function certificate({ flags }: Arguments): Promise<void> {
   const days = daysOf(flags.days)

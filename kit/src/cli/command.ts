@@ -8,7 +8,7 @@ import { isPending, ledgersOf, migrateUp, migrationStates } from "../db/migratio
 import { cannotUse, isRefused } from "../db/server-check.ts"
 import { joinDatabase, type Located, openForCommand } from "./database.ts"
 import { findProject, loadApp } from "./project.ts"
-import { configOf } from "./server.ts"
+import { configOf } from "./project-config.ts"
 
 /** What follows a command: words, and flags by name. */
 export interface Arguments {

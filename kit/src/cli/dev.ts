@@ -6,6 +6,7 @@
 import { dirname, join, relative } from "node:path"
 import { BootError } from "../core/errors.ts"
 import { Log } from "../core/log.ts"
+import { urlOf } from "../core/server-url.ts"
 import { blockedText } from "../supervisor/blocked-text.ts"
 import type { Settings } from "../supervisor/messages.ts"
 import { type BoundSockets, bindSockets } from "../supervisor/sockets.ts"
@@ -13,7 +14,8 @@ import { WorkerProcess } from "../supervisor/worker-process.ts"
 import { NextChange, type Watched } from "./changes.ts"
 import { type Located, ownDatabase } from "./database.ts"
 import { findProject, type Project } from "./project.ts"
-import { sampleCurl, stopOnSignal, urlOf } from "./server.ts"
+import { sampleCurl } from "./sample-curl.ts"
+import { stopOnSignal } from "./stop-on-signal.ts"
 
 /** For so long a server may answer what it has, when a file has changed. */
 const patienceMs = 2000

@@ -5,7 +5,8 @@ import { openDatabase } from "../db/database.ts"
 import { JobWorker, type JobWorkerOptions } from "../jobs/job-worker.ts"
 import { databaseSettings } from "./database.ts"
 import { type Begun, runProcess, tellVitals, watch } from "./process.ts"
-import { type OpenServer, redisOf } from "./server.ts"
+import { redisOf } from "./redis.ts"
+import type { OpenServer } from "./server.ts"
 
 /** One that runs jobs alone goes when there have been none for so long, in milliseconds. */
 const idleAloneMs = 10_000

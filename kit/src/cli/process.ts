@@ -4,13 +4,15 @@ import { monitorEventLoopDelay } from "node:perf_hooks"
 import type { App } from "../app.ts"
 import type { Config } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
-import type { OpenLog } from "../core/log/open.ts"
+import { type OpenLog, openLog } from "../core/log/open.ts"
 import type { DatabaseAddress } from "../db/database.ts"
 import type { Settings, Vitals } from "../supervisor/messages.ts"
 import { startWatchdog } from "../supervisor/watchdog.ts"
 import { WorkerChannel } from "../supervisor/worker-channel.ts"
+import { prepareDatabase } from "./prepare-database.ts"
 import { findProject, loadApp, type Project } from "./project.ts"
-import { configOf, prepareDatabase, samplePath, serverLog } from "./server.ts"
+import { configOf } from "./project-config.ts"
+import { samplePath } from "./sample-curl.ts"
 
 /** How often a process tells of itself. */
 const vitalsEveryMs = 500
@@ -43,7 +45,7 @@ export async function runProcess(mode: ProcessMode, work: (begun: Begun) => Prom
     const app = await loadApp(project)
     const config = configOf(project, app, mode)
     channel.send({ type: "settings", settings: settingsOf(app, config, mode) })
-    await using opened = serverLog(project, app, config)
+    await using opened = openLog(config.logging, { folder: project.folder, name: app.name })
     const { address, migrations, windowsFrom } = await channel.once("begin")
     if (migrations !== "done") {
       const apply = migrations === "apply"

@@ -13,7 +13,7 @@ import { createServer } from "../server.ts"
 import type { Arguments } from "./command.ts"
 import { databaseSettings } from "./database.ts"
 import { findProject, loadApp } from "./project.ts"
-import { configOf } from "./server.ts"
+import { configOf } from "./project-config.ts"
 
 /** One method of one path. */
 interface ListedRoute {

@@ -4,11 +4,12 @@
  */
 import { BootError } from "../core/errors.ts"
 import { openLog } from "../core/log/open.ts"
+import { urlOf } from "../core/server-url.ts"
 import { Supervisor } from "../supervisor/supervisor.ts"
 import { BootFailure } from "../supervisor/worker-process.ts"
 import { ownDatabase } from "./database.ts"
 import { findProject } from "./project.ts"
-import { sampleCurl, urlOf } from "./server.ts"
+import { sampleCurl } from "./sample-curl.ts"
 
 /** The exit code of a server whose processes ended before they were ready, again and again. */
 const cannotBegin = 3

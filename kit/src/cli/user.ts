@@ -23,7 +23,7 @@ import { grantableRoles } from "../core/roles.ts"
 import { didYouMean } from "../core/suggest.ts"
 import { announce } from "../db/changes.ts"
 import { type Arguments, type CommandContext, withTables } from "./command.ts"
-import { redisOf } from "./server.ts"
+import { redisOf } from "./redis.ts"
 import { newPassword, readPassword } from "./user-password.ts"
 
 type Texts = Record<string, string | undefined>

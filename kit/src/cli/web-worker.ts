@@ -4,7 +4,8 @@ import { Acceptor, letGo } from "../http/accept.ts"
 import type { ToWorker } from "../supervisor/messages.ts"
 import { startJobs } from "./job-worker.ts"
 import { type Begun, type ProcessMode, runProcess, tellVitals, watch } from "./process.ts"
-import { openServer, trustFor } from "./server.ts"
+import { trustFor } from "./sample-curl.ts"
+import { openServer } from "./server.ts"
 
 /** How often it tells of its connections, when their number changed: what the balance is kept by. */
 const connectionsEveryMs = 125
