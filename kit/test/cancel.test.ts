@@ -217,6 +217,26 @@ test("a request over its time is answered 503, its signal aborts and its query i
   await takeAll(db, 2)
 })
 
+test("what a handler answers after its time is for nobody, and no mistake of its own", async (t) => {
+  const late = Promise.withResolvers<object>()
+  const { url, log } = await testApp(
+    t,
+    sampleApp((api) => {
+      const route = { role: "visitor", timeout: "300 ms", schema: { response: { 200: Type.Object({}) } } } as const
+      api.get("/late", route, () => late.promise as Promise<object>)
+    }),
+  )
+  const { status } = await fetch(`${url}/api/sample/late`)
+  assert.equal(status, 503)
+  late.resolve({})
+  // What it had waited for was told before this is answered.
+  assert.equal((await fetch(`${url}/api/health`)).status, 200)
+  assert.deepEqual(
+    log.filter((line) => line.includes("already sent")),
+    [],
+  )
+})
+
 test("what a cancelled request asks later is refused, and nothing of its transaction is committed", async (t) => {
   const errors: unknown[] = []
   const ended = Promise.withResolvers<void>()

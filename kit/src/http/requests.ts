@@ -111,6 +111,8 @@ export function watchRequests(
     reply.raw.on("close", () => {
       inFlight.delete(work)
       answered++
+      // The handler may come to an end later, and Fastify would tell it that it has answered twice.
+      if (work.abortReason) reply.send = () => reply
       for (const listener of listeners) listener(request, reply)
       // What changes data runs to its end: the client cannot know how far it came.
       if (!reply.raw.writableFinished && (request.method === "GET" || request.method === "HEAD")) {
