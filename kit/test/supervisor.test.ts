@@ -188,6 +188,16 @@ if (process.env.TRESTLE_PROCESS === "web 2" && !existsSync("tried")) {
     assert.equal((await processes(who, 2, ({ version }) => version === 3)).length, 2)
   })
 
+  await t.test("what it cannot change is told each time, and the status knows that TLS is spoken now", async () => {
+    const changed = { workers: { web: 2 }, logging: { level: "debug" }, tls: { mode: "self-signed" } }
+    await project.write("config.json", JSON.stringify(changed))
+    for (let round = 0; round < 2; round++) {
+      assert.equal((await project.run(["reload"])).code, 0)
+      await server.says(/A reload does not change logging of the supervisor itself: restart the server for that/)
+    }
+    assert.match((await statusOfServer(project)).url, /^https:/)
+  })
+
   server.kill("SIGTERM")
   const { code, stdout } = await server.ended
   assert.equal(code, 0)

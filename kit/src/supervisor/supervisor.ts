@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { isatty } from "node:tty"
+import { isDeepStrictEqual } from "node:util"
 import type { OpenLog } from "../core/log/open.ts"
 import { Log } from "../core/log.ts"
 import type { DatabaseAddress } from "../db/database.ts"
@@ -69,6 +70,8 @@ export class Supervisor {
   private control: Control | undefined
   private readonly systemd = systemd(new Log("info", "systemd"))
   private settings: Settings | undefined
+  /** What the sockets, the database and the log of this process were opened with. */
+  private begunWith: Settings | undefined
   private url = ""
   /** How far the start was, and when. */
   private readonly laps: string[] = []
@@ -138,7 +141,11 @@ export class Supervisor {
       const settings = await this.workers.reload()
       this.warnOfFixed(settings)
       this.settings = settings
-      if (this.answers) await this.follow(settings)
+      if (this.answers) {
+        // It may speak TLS now.
+        this.url = this.options.urlOf(this.begunWith!, await this.place())
+        await this.follow(settings)
+      }
       this.log.info(`Reloaded: ${this.workers.places.length} processes of generation ${this.workers.generation}.`)
     } finally {
       if (this.state === "reloading") this.state = "running"
@@ -162,13 +169,14 @@ export class Supervisor {
   }
 
   /** What a reload cannot change is told of. */
-  private warnOfFixed({ server, database }: Settings): void {
-    const before = this.settings!
+  private warnOfFixed({ server, database, logging }: Settings): void {
+    const before = this.begunWith!
     const changed = [
       ...(server.host !== before.server.host || server.port !== before.server.port
         ? ["server.host and server.port"]
         : []),
       ...(database.url !== before.database.url ? ["database.url"] : []),
+      ...(isDeepStrictEqual(logging, before.logging) ? [] : ["logging of the supervisor itself"]),
     ]
     if (changed.length > 0)
       this.log.warn(`A reload does not change ${changed.join(" and ")}: restart the server for that.`)
@@ -215,6 +223,7 @@ export class Supervisor {
   private async announce(settings: Settings): Promise<void> {
     const place = this.answers ? await this.place() : undefined
     this.settings = settings
+    this.begunWith = settings
     this.url = place ? this.options.urlOf(settings, place) : ""
     this.state = "running"
     this.lap("ready")
@@ -227,7 +236,9 @@ export class Supervisor {
   }
 
   private async place(): Promise<ServerPlace> {
-    const { isTls, trust } = await this.workers.places[0]!.current!.prepared
+    // Those that a reload has just begun; one may have ended since.
+    const worker = this.workers.places.find(({ current }) => current)?.current
+    const { isTls, trust } = (await worker?.prepared) ?? { isTls: this.url.startsWith("https:"), trust: "" }
     return { port: this.sockets!.port, isTls, trust }
   }
 
