@@ -66,6 +66,21 @@ test("data that the job does not take is refused when it is sent", async (t) => 
   await assert.rejects(jobs.send(stranger, {}), /"keeps" is not in defineApp\({ jobs }\).* Did you mean "keep"\?/)
 })
 
+test("a text that PostgreSQL does not keep is refused before it spoils a transaction; a large one is kept", async (t) => {
+  const tell = job("tell", { data: Type.Object({ text: Type.String() }) }, () => {})
+  const { jobs, db } = await testApp(t, appOf(tell))
+  await db.transaction().execute(async (tx) => {
+    for (const text of ["a\0", "\\\0", "half \ud83d"]) {
+      await assert.rejects(
+        jobs.send(tell, { text }, { tx }),
+        /NUL or half of a character, which PostgreSQL does not keep/,
+      )
+    }
+    await jobs.send(tell, { text: "\\u0000 \u{1f600} ".padEnd(1_000_000, "\n") }, { tx })
+  })
+  assert.equal((await jobs.run()).length, 1)
+})
+
 test("data of another version of the job fails the attempt", async (t) => {
   const { keep, told } = keeping()
   const { jobs, db } = await testApp(t, appOf(keep))

@@ -8,7 +8,7 @@ import { didYouMean } from "../core/suggest.ts"
 import type { Database, Db } from "../db/database.ts"
 import { deadLetters, openBoss, sendingPool } from "./boss.ts"
 import { type AnyJob, highestPriority, type JobPhase, type JobState, type Jobs, type SendOptions } from "./job.ts"
-import { faultsOf } from "./job-data.ts"
+import { faultsOfSent } from "./job-data.ts"
 
 export interface OpenJobs extends Jobs {
   close(): Promise<void>
@@ -35,7 +35,7 @@ export function openJobs(database: Database, all: readonly AnyJob[], log: Log): 
         `The job "${job.name}" is not in defineApp({ jobs }), so nothing would run it. Add it there.${didYouMean(job.name, names)}`,
       )
     }
-    const faults = faultsOf(job, data)
+    const faults = faultsOfSent(job, data)
     if (faults) throw new TypeError(`The data of the job "${job.name}" is not what it takes: ${faults}.`)
   }
 
@@ -44,7 +44,7 @@ export function openJobs(database: Database, all: readonly AnyJob[], log: Log): 
     if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= highestPriority)) {
       throw new TypeError(`The priority of a job is a whole number from -1000 to 1000, not ${priority}.`)
     }
-    const startAfter = typeof delay === "string" ? `${parseDuration(delay) / 1000} seconds` : delay
+    const startAfter = typeof delay === "string" ? `${parseDuration(delay) / 1000} seconds` : future(delay)
     const sent = await (await boss()).send(job.name, data, {
       id,
       db: inTransaction(tx),
@@ -86,6 +86,9 @@ export function openJobs(database: Database, all: readonly AnyJob[], log: Log): 
     },
   }
 }
+
+/** A moment that has passed means now: one that was due long ago would have expired. */
+const future = (moment: Date | undefined): Date | undefined => (moment && moment > new Date() ? moment : undefined)
 
 /** Lets pg-boss ask through Kysely: within a transaction, and for as long as the request is wanted. */
 const inTransaction = (tx: Db): BossDb => ({
@@ -167,7 +170,8 @@ export async function findJob(db: Db, names: readonly string[], id: string): Pro
     name,
     phase: phases[state],
     data,
-    attempts: row.started_on === null ? 0 : retry_count + 1,
+    // Of one that was given back the last attempt does not count.
+    attempts: row.started_on === null ? retry_count : retry_count + 1,
     created: row.created_on,
     due: row.start_after,
     started: row.started_on,
