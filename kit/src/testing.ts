@@ -181,7 +181,7 @@ function jobsUnderTest({
     async run({ early = false } = {}) {
       const boss = await openBoss(database.pool, { supervises: false, schedules: false }, log)
       const settling = new Settling({ boss, db: database.db, log })
-      const options = { boss, settling, context: capabilities.context, log, stuck() {} }
+      const options = { boss, db: database.db, settling, context: capabilities.context, log, stuck() {} }
       return runNow(jobs, options, early).finally(() => boss.stop({ graceful: false }))
     },
   }

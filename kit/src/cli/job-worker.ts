@@ -1,15 +1,17 @@
 /** A process that runs background jobs, below `trestle start` or `trestle worker`. */
-import { jobsOf, openCapabilities } from "../capabilities.ts"
+import { type Capabilities, jobsOf, openCapabilities } from "../capabilities.ts"
 import { showInFlight } from "../core/in-flight.ts"
 import { openDatabase } from "../db/database.ts"
 import { JobWorker, type JobWorkerOptions } from "../jobs/job-worker.ts"
 import { databaseSettings } from "./database.ts"
 import { type Begun, runProcess, tellVitals, watch } from "./process.ts"
 import { redisOf } from "./redis.ts"
-import type { OpenServer } from "./server.ts"
 
 /** One that runs jobs alone goes when there have been none for so long, in milliseconds. */
 const idleAloneMs = 10_000
+
+/** By which jobs are fetched and settled, beside those that handlers use. */
+const ownConnections = 2
 
 /** The command of that name, and `alone-worker`, which runs those that may have ended their process, one by one. */
 export const jobWorker = (runs: "crowd" | "alone"): Promise<void> =>
@@ -18,11 +20,14 @@ export const jobWorker = (runs: "crowd" | "alone"): Promise<void> =>
 async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
   const { channel, app, config, opened, address } = begun
   const { log } = opened
-  const database = openDatabase(address, databaseSettings(config), log)
+  const settings = databaseSettings(config)
+  // Together they are as many as another process has.
+  const poolSize = Math.max(1, settings.poolSize - ownConnections)
+  const database = openDatabase(address, { ...settings, poolSize }, log)
   const redis = await redisOf(app, config, log)
   const capabilities = openCapabilities({ app, config, database, redis, log })
   const watchdog = watch(begun)
-  const jobs = await startJobs(begun, { database, capabilities }, runs)
+  const jobs = await startJobs(begun, capabilities, runs)
 
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   const drain = (limitMs: number) => jobs.stop(limitMs).then(end)
@@ -44,14 +49,15 @@ async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
 
 /** Begins to run jobs in this process. */
 export async function startJobs(
-  { channel, app, config, opened }: Begun,
-  { database, capabilities }: Pick<OpenServer, "database" | "capabilities">,
+  { channel, app, config, opened, address }: Begun,
+  { context }: Capabilities,
   runs: JobWorkerOptions["runs"],
 ): Promise<JobWorker> {
+  const settings = { ...databaseSettings(config), poolSize: ownConnections }
   const worker = await JobWorker.start({
-    database,
+    database: openDatabase(address, settings, opened.log),
     jobs: jobsOf(app),
-    context: capabilities.context,
+    context,
     log: opened.log,
     blockTimeoutMs: config.workers.block_timeout,
     runs,

@@ -27,7 +27,7 @@ async function answer(begun: Begun): Promise<void> {
   const { server, tls, close } = openedServer
   const acceptor = new Acceptor(server)
   const watchdog = watch(begun)
-  const jobs = mode === "development" ? await startJobs(begun, openedServer, "both") : undefined
+  const jobs = mode === "development" ? await startJobs(begun, openedServer.capabilities, "both") : undefined
 
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   const drain = async ({ delayMs, limitMs, hasSuccessor }: Drain) => {

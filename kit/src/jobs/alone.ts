@@ -1,28 +1,32 @@
 /** Runs those jobs one by one that were running when their process ended: see rescue.ts. */
 import { isUnreachable } from "../db/database.ts"
 import { Attempt, runAttempt } from "./attempt.ts"
+import { firstSuspect } from "./due.ts"
 import { type AnyJob, highestPriority } from "./job.ts"
 import type { RunnerOptions } from "./pump.ts"
+import { giveBack } from "./rescue.ts"
+import { take } from "./take.ts"
 
 export class Alone {
   /** One at most. */
   readonly running = new Map<Attempt, Promise<void>>()
   ended = 0
-  private readonly jobs: readonly AnyJob[]
+  private readonly jobs: ReadonlyMap<string, AnyJob>
   private readonly options: RunnerOptions
+  private taking: Promise<unknown> = Promise.resolve()
   private isRunning = false
   private isStopped = false
 
   constructor(jobs: readonly AnyJob[], options: RunnerOptions) {
-    this.jobs = jobs
+    this.jobs = new Map(jobs.map((job) => [job.name, job]))
     this.options = options
   }
 
-  /** Runs what there is of these names. */
-  run(names: readonly string[]): void {
+  /** Runs what there is. */
+  run(): void {
     if (this.isRunning || this.isStopped) return
     this.isRunning = true
-    this.oneByOne(names)
+    this.oneByOne()
       .catch((error) => {
         if (!isUnreachable(error)) this.options.log.error({ err: error }, "Jobs that run alone cannot be fetched.")
       })
@@ -31,25 +35,35 @@ export class Alone {
       })
   }
 
-  /** Takes no more. */
-  stop(): void {
+  /** Takes no more, and settles when nothing is being taken. */
+  async stop(): Promise<void> {
     this.isStopped = true
+    await this.taking.catch(() => {})
   }
 
-  private async oneByOne(names: readonly string[]): Promise<void> {
-    const { boss, settling } = this.options
-    const wanted = { includeMetadata: true, minPriority: highestPriority + 1 } as const
-    for (const job of this.jobs.filter(({ name }) => names.includes(name))) {
-      while (!this.isStopped) {
-        const [fetched] = await boss.fetch<Record<string, unknown>>(job.name, wanted)
-        if (!fetched) break
-        const attempt = new Attempt(job, fetched, this.options)
-        const ended = runAttempt(attempt, settling)
-        this.running.set(attempt, ended)
-        await ended
-        this.running.delete(attempt)
-        this.ended++
-      }
+  private async oneByOne(): Promise<void> {
+    for (;;) {
+      const taking = this.takeNext()
+      this.taking = taking
+      const attempt = await taking
+      if (!attempt) return
+      const ended = runAttempt(attempt, this.options.settling)
+      this.running.set(attempt, ended)
+      await ended
+      this.running.delete(attempt)
+      this.ended++
     }
+  }
+
+  private async takeNext(): Promise<Attempt | undefined> {
+    const { db } = this.options
+    while (!this.isStopped) {
+      const name = await firstSuspect(db, [...this.jobs.keys()])
+      if (name === undefined) return undefined
+      const { taken } = await take(this.options, name, { minPriority: highestPriority + 1 })
+      if (this.isStopped) await giveBack(db, taken)
+      else if (taken[0]) return new Attempt(this.jobs.get(name)!, taken[0], this.options)
+    }
+    return undefined
   }
 }

@@ -4,7 +4,7 @@ import type { JobWithMetadata } from "pg-boss"
 import type { Log } from "../core/log.ts"
 import { runIn, type Scope } from "../core/scope.ts"
 import type { AnyJob, JobContext, JobRun } from "./job.ts"
-import { faultsOf } from "./job-data.ts"
+import { faultsOf, storable } from "./job-data.ts"
 
 /** A job as it was fetched. */
 export type Fetched = JobWithMetadata<Record<string, unknown>>
@@ -110,7 +110,7 @@ export class Attempt implements Scope {
       log: this.log,
       report: async (progress, note) => {
         if (!(progress >= 0 && progress <= 1)) throw new RangeError(`Progress is from 0 to 1, not ${progress}.`)
-        const kept = note?.slice(0, longestNote) ?? null
+        const kept = note === undefined ? null : storable(note, longestNote)
         await sql`
           insert into trestle.job_progress as kept (job_id, progress, note, reported)
           values (${this.id}, ${progress}, ${kept}, now())

@@ -8,22 +8,24 @@ import type { InFlight } from "../core/in-flight.ts"
 import type { Log } from "../core/log.ts"
 import { currentScope } from "../core/scope.ts"
 import { type Database, isUnreachable } from "../db/database.ts"
-import { jobSchema } from "../db/job-tables.ts"
 import { listen } from "../db/listen.ts"
 import { Alone } from "./alone.ts"
 import { type Attempt, ClaimLost } from "./attempt.ts"
 import { openBoss } from "./boss.ts"
-import { scheduleCrons } from "./crons.ts"
-import { type AnyJob, highestPriority, type JobContext } from "./job.ts"
+import { rescueTicks, scheduleCrons } from "./crons.ts"
+import { askDue } from "./due.ts"
+import type { AnyJob, JobContext } from "./job.ts"
 import { affected } from "./jobs.ts"
 import { Pump } from "./pump.ts"
 import { giveBack, lostAfterMs, rescueLost, touchEveryMs } from "./rescue.ts"
 import { Settling } from "./settle.ts"
+import { Steadiness } from "./steadiness.ts"
 
 const lookEveryMs = 1000
 const sweepEveryMs = 3600_000
 
 export interface JobWorkerOptions {
+  /** Closed with it. Handlers use other connections: those that hold all of theirs must not keep anybody from saying that they run. */
   database: Database
   jobs: readonly AnyJob[]
   context: JobContext
@@ -48,15 +50,15 @@ export class JobWorker {
   private readonly pumps = new Map<string, Pump>()
   private readonly names: string[]
   private readonly alone: Alone | undefined
-  private stopListening: (() => void) | undefined
   private timer: NodeJS.Timeout | undefined
-  private isLooking = false
+  private looking: Promise<void> | undefined
+  private isStopping = false
   private isTroubled = false
   private touchedAt = 0
   private busyAt = performance.now()
   private sweptAt = 0
-  /** Since when the database has answered each look. */
-  private steadySince: number | undefined
+  private readonly lostAfterMs: number
+  private readonly steadiness: Steadiness
 
   private constructor(options: JobWorkerOptions, boss: PgBoss) {
     this.options = options
@@ -66,11 +68,13 @@ export class JobWorker {
     const log = options.log.for("jobs")
     this.log = log
     this.settling = new Settling({ boss, db: database.db, log })
+    this.lostAfterMs = lostAfterMs(options.blockTimeoutMs)
+    this.steadiness = new Steadiness(this.lostAfterMs)
     const stuck = ({ job, id }: Attempt) => {
       log.error(`HARAKIRI: job ${job.name} (${id}) goes on although it was told to stop.`)
       options.onStuck?.(`its job ${job.name} did not stop`)
     }
-    const shared = { boss, context, log, settling: this.settling, stuck }
+    const shared = { boss, db: database.db, context, log, settling: this.settling, stuck }
     if (options.runs !== "crowd") this.alone = new Alone(options.jobs, shared)
     if (options.runs !== "alone") for (const job of options.jobs) this.pumps.set(job.name, new Pump(job, shared))
   }
@@ -80,10 +84,14 @@ export class JobWorker {
     const { database, jobs, log, runs } = options
     const isMain = runs !== "alone"
     const schedules = isMain && jobs.some(({ schedule }) => schedule)
-    const boss = await openBoss(database.pool, { supervises: isMain, schedules }, log)
+    let worker: JobWorker | undefined
+    // What was notified before it is there, it sees when it begins.
+    const listenTo = (channel: string) => listen(database.address, channel, (name) => worker?.heard(name))
+    const boss = await openBoss(database.pool, { supervises: isMain, schedules }, log, isMain ? listenTo : undefined)
     if (isMain) await scheduleCrons(boss, jobs)
-    const worker = new JobWorker(options, boss)
-    await worker.begin()
+    worker = new JobWorker(options, boss)
+    worker.timer = setInterval(() => worker.look(), lookEveryMs)
+    await worker.look()
     return worker
   }
 
@@ -116,17 +124,20 @@ export class JobWorker {
 
   /** Lets jobs end for so long, gives back the rest, and ends. */
   async stop(limitMs: number): Promise<void> {
-    this.stopListening?.()
-    clearInterval(this.timer)
-    for (const runner of this.runners) runner.stop()
+    if (this.isStopping) return
+    this.isStopping = true
     const limit = performance.now() + limitMs
+    await Promise.all(this.runners.map((runner) => runner.stop()))
     const { promise: late, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, limitMs)
+    const timer = setTimeout(resolve, Math.max(0, limit - performance.now()))
     await Promise.race([Promise.all(this.runners.flatMap(({ running }) => [...running.values()])), late])
     clearTimeout(timer)
     await this.giveBackRest()
     await this.settling.finish(Math.max(1000, limit - performance.now()))
+    clearInterval(this.timer)
+    await this.looking
     await this.boss.stop({ graceful: false })
+    await this.options.database.close()
   }
 
   private get runners(): (Pump | Alone)[] {
@@ -137,61 +148,41 @@ export class JobWorker {
     return this.runners.flatMap(({ running }) => [...running.keys()])
   }
 
-  private async begin(): Promise<void> {
-    const { rows } = await sql<{ channel: string }>`
-      select 'pgboss_' || left(encode(sha224(${jobSchema}::bytea), 'hex'), 24) as channel`.execute(
-      this.options.database.db,
-    )
-    this.stopListening = listen(this.options.database.address, rows[0]!.channel, (name) => {
-      if (name === undefined) for (const pump of this.pumps.values()) pump.fill()
-      else this.pumps.get(name)?.fill()
-    })
-    this.timer = setInterval(() => void this.look(), lookEveryMs)
-    await this.look()
+  /** Something was sent; without a name it may be anything. */
+  private heard(name: string | undefined): void {
+    if (name === undefined) for (const pump of this.pumps.values()) pump.fill()
+    else this.pumps.get(name)?.fill()
   }
 
   /** Once a second; a look that takes longer leaves the next one out. */
-  private async look(): Promise<void> {
-    if (this.isLooking) return
-    this.isLooking = true
-    try {
-      const now = performance.now()
-      const due = await this.due()
-      this.steadySince ??= now
-      for (const { name, isReady } of due) if (isReady) this.pumps.get(name)?.fill()
-      if (this.attempts.length > 0 || due.some(({ hasSuspects }) => hasSuspects)) this.busyAt = now
-      const suspects = due.filter(({ hasSuspects }) => hasSuspects).map(({ name }) => name)
-      if (suspects.length > 0) {
-        if (this.alone) this.alone.run(suspects)
-        else this.options.onSuspects?.()
-      }
-      if (now - this.touchedAt >= touchEveryMs) await this.touch(now)
-      if (this.options.runs !== "alone") await this.tidy(now)
-      this.isTroubled = false
-    } catch (error) {
-      this.steadySince = undefined
-      if (!this.isTroubled && !isUnreachable(error)) {
-        this.log.error({ err: error as Error }, "Jobs cannot be looked for.")
-      }
-      this.isTroubled = true
-    } finally {
-      this.isLooking = false
-    }
+  private look(): Promise<void> {
+    this.looking ??= this.lookOnce()
+      .then(() => {
+        this.isTroubled = false
+      })
+      .catch((error: Error) => {
+        if (!this.isTroubled && !isUnreachable(error)) this.log.error({ err: error }, "Jobs cannot be looked for.")
+        this.isTroubled = true
+      })
+      .finally(() => {
+        this.looking = undefined
+      })
+    return this.looking
   }
 
-  private async due(): Promise<{ name: string; isReady: boolean; hasSuspects: boolean }[]> {
-    const { rows } = await sql<{ name: string; is_ready: boolean; has_suspects: boolean }>`
-      select name,
-        exists (
-          select from trestle_jobs.job where job.name = asked.name and state < 'active' and not blocked
-            and start_after <= now() and priority <= ${highestPriority}
-        ) as is_ready,
-        exists (
-          select from trestle_jobs.job where job.name = asked.name and state < 'active' and not blocked
-            and start_after <= now() and priority > ${highestPriority}
-        ) as has_suspects
-      from unnest(${this.names}::text[]) as asked (name)`.execute(this.options.database.db)
-    return rows.map(({ name, is_ready, has_suspects }) => ({ name, isReady: is_ready, hasSuspects: has_suspects }))
+  private async lookOnce(): Promise<void> {
+    const now = performance.now()
+    const due = await askDue(this.options.database.db, this.names)
+    this.steadiness.answered(due.now)
+    if (now - this.touchedAt >= touchEveryMs) await this.touch(now)
+    if (this.isStopping) return
+    for (const name of due.ready) this.pumps.get(name)?.fill()
+    if (this.attempts.length > 0 || due.suspects.length > 0) this.busyAt = now
+    if (due.suspects.length > 0) {
+      if (this.alone) this.alone.run()
+      else this.options.onSuspects?.()
+    }
+    if (this.options.runs !== "alone") await this.tidy(now, due.now)
   }
 
   /** Says that they run, and calls off what is no longer ours: cancelled, or given to another process. */
@@ -211,13 +202,16 @@ export class JobWorker {
     this.touchedAt = now
   }
 
-  private async tidy(now: number): Promise<void> {
-    const afterMs = lostAfterMs(this.options.blockTimeoutMs)
-    // After an outage all processes need time to say that their jobs run.
-    if (now - this.steadySince! > afterMs) {
+  private async tidy(now: number, asked: number): Promise<void> {
+    if (this.steadiness.isSteady) {
       const { db } = this.options.database
-      const count = await rescueLost({ db, boss: this.boss }, this.names, afterMs)
+      const lost = { asked, afterMs: this.lostAfterMs }
+      const { count, dead } = await rescueLost({ db, boss: this.boss }, this.names, lost)
       if (count > 0) this.log.warn(`${count} jobs ran in a process that is gone; they are tried again, each alone.`)
+      for (const { name, id } of dead) {
+        this.log.error(`job ${name} (${id}) ran in a process that is gone; it was the last attempt: a dead letter.`)
+      }
+      await rescueTicks(db, lost)
     }
     if (now - this.sweptAt > sweepEveryMs) {
       this.sweptAt = now

@@ -3,14 +3,18 @@
  * and an end of its own, so that one which is slow, fails or is over its time holds up no other.
  */
 import type { PgBoss } from "pg-boss"
-import { isUnreachable } from "../db/database.ts"
+import { type Db, isUnreachable } from "../db/database.ts"
 import { Attempt, type AttemptOptions, runAttempt } from "./attempt.ts"
 import { type AnyJob, highestPriority } from "./job.ts"
+import { giveBack } from "./rescue.ts"
 import type { Settling } from "./settle.ts"
+import { take } from "./take.ts"
 
 /** What all that runs jobs in a process shares. */
 export interface RunnerOptions extends AttemptOptions {
   boss: PgBoss
+  /** For what is kept of jobs; handlers have another one. */
+  db: Db
   settling: Settling
 }
 
@@ -21,7 +25,7 @@ export class Pump {
   /** How many have ended here. */
   ended = 0
   private readonly options: RunnerOptions
-  private isFilling = false
+  private filling: Promise<void> | undefined
   private isAskedAgain = false
   private isStopped = false
 
@@ -33,33 +37,32 @@ export class Pump {
   /** Takes what is due, as far as there is room. */
   fill(): void {
     this.isAskedAgain = true
-    if (this.isFilling) return
-    this.isFilling = true
-    this.takeAll()
+    this.filling ??= this.takeAll()
       .catch((error) => {
         if (!isUnreachable(error))
           this.options.log.error({ err: error }, `The jobs "${this.job.name}" cannot be fetched.`)
       })
       .finally(() => {
-        this.isFilling = false
+        this.filling = undefined
       })
   }
 
-  /** Takes no more. */
-  stop(): void {
+  /** Takes no more, and settles when nothing is being taken. */
+  async stop(): Promise<void> {
     this.isStopped = true
+    await this.filling
   }
 
   private async takeAll(): Promise<void> {
-    const { boss } = this.options
     while (this.isAskedAgain && !this.isStopped) {
       this.isAskedAgain = false
       const room = this.job.concurrency - this.running.size
       if (room <= 0) return
-      const wanted = { batchSize: room, includeMetadata: true, maxPriority: highestPriority } as const
-      const fetched = await boss.fetch<Record<string, unknown>>(this.job.name, wanted)
-      for (const one of fetched) this.run(new Attempt(this.job, one, this.options))
-      if (fetched.length === room) this.isAskedAgain = true
+      const wanted = { batchSize: room, maxPriority: highestPriority }
+      const { taken, count } = await take(this.options, this.job.name, wanted)
+      if (this.isStopped) return giveBack(this.options.db, taken)
+      for (const one of taken) this.run(new Attempt(this.job, one, this.options))
+      if (count === room) this.isAskedAgain = true
     }
   }
 

@@ -2,6 +2,7 @@
 import { Attempt, type Outcomes, runAttempt } from "./attempt.ts"
 import type { AnyJob } from "./job.ts"
 import type { RunnerOptions } from "./pump.ts"
+import { take } from "./take.ts"
 
 /** One attempt that was made. */
 export interface Ran {
@@ -20,11 +21,10 @@ export async function runNow(jobs: readonly AnyJob[], options: RunnerOptions, ea
   for (let isAny = true; isAny; ) {
     isAny = false
     for (const job of jobs) {
-      const wanted = { batchSize: 100, includeMetadata: true, ignoreStartAfter: early } as const
-      const fetched = await options.boss.fetch<Record<string, unknown>>(job.name, wanted)
+      const { taken } = await take(options, job.name, { batchSize: 100, ignoreStartAfter: early })
       // They come in any order.
-      fetched.sort((a, b) => b.priority - a.priority || (String(a.createdOn) < String(b.createdOn) ? -1 : 1))
-      for (const one of fetched) {
+      taken.sort((a, b) => b.priority - a.priority || (String(a.createdOn) < String(b.createdOn) ? -1 : 1))
+      for (const one of taken) {
         isAny = true
         let error: unknown
         const outcomes: Outcomes = {
@@ -38,7 +38,7 @@ export async function runNow(jobs: readonly AnyJob[], options: RunnerOptions, ea
         ran.push({ name: job.name, data: one.data, error })
       }
     }
-    await options.settling.finish(60_000)
+    await options.settling.settled()
   }
   return ran
 }
