@@ -14,11 +14,13 @@ import { startWatchdog } from "../../kit/src/supervisor/watchdog.ts"
 import { behindSession } from "./session-routes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "trestle-bench-"))
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
 
 const address = JSON.parse(process.env.BENCH_DATABASE!) as DatabaseAddress
 const config = loadConfig({ folder: "/nonexistent", env: JSON.parse(process.env.BENCH_SETTINGS ?? "{}") })
 const { log } = openLog(config.logging, { folder })
+// After the log, whose last lines come at the exit too. A signal alone would leave the folder.
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+process.on("SIGTERM", () => process.exit())
 const database = openDatabase(address, databaseSettings(config), log)
 const routes = { ...app.routes, "/bench": behindSession }
 const capabilities = openCapabilities({ app, config, database, log })
