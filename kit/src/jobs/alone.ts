@@ -47,11 +47,12 @@ export class Alone {
       this.taking = taking
       const attempt = await taking
       if (!attempt) return
-      const ended = runAttempt(attempt, this.options.settling)
-      this.running.set(attempt, ended)
-      await ended
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.running.set(attempt, promise)
+      await runAttempt(attempt, this.options.settling)
       this.running.delete(attempt)
       this.ended++
+      resolve()
     }
   }
 

@@ -67,11 +67,14 @@ export class Pump {
   }
 
   private run(attempt: Attempt): void {
-    const ended = runAttempt(attempt, this.options.settling).then(() => {
+    // Before it begins: one that stands still at once is to be found here.
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.running.set(attempt, promise)
+    void runAttempt(attempt, this.options.settling).then(() => {
       this.running.delete(attempt)
       this.ended++
       if (this.running.size <= this.job.concurrency / 2) this.fill()
+      resolve()
     })
-    this.running.set(attempt, ended)
   }
 }
