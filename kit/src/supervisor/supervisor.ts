@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from "node:util"
 import type { OpenLog } from "../core/log/open.ts"
 import { Log } from "../core/log.ts"
 import type { DatabaseAddress } from "../db/database.ts"
+import type { Surroundings } from "./boot.ts"
 import { type Control, openControl } from "./control.ts"
 import { LimitShares } from "./limit-shares.ts"
 import type { Settings } from "./messages.ts"
@@ -18,7 +19,7 @@ import type { Status } from "./status.ts"
 import { processesOf } from "./status-of.ts"
 import { systemd } from "./systemd.ts"
 import { userOf } from "./user.ts"
-import { type Surroundings, Workers } from "./workers.ts"
+import { Workers } from "./workers.ts"
 
 /** Where the database is, as long as the server runs. */
 export interface ServerDatabase {

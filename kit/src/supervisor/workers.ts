@@ -2,35 +2,21 @@
 import { setTimeout as pause } from "node:timers/promises"
 import { BootError } from "../core/errors.ts"
 import type { Log } from "../core/log.ts"
-import type { DatabaseAddress } from "../db/database.ts"
 import { Backoff } from "./backoff.ts"
 import { balance } from "./balance.ts"
 import { blockedText } from "./blocked-text.ts"
+import { bootProcess, type Surroundings, WrongUser } from "./boot.ts"
+import { killHarmful } from "./harm.ts"
 import type { FromWorker, Settings } from "./messages.ts"
 import { commandOf, megabytes, Place } from "./place.ts"
-import type { SocketHandle } from "./sockets.ts"
 import { lendLog, type User } from "./user.ts"
 import type { Blocked } from "./watchdog.ts"
 import { BootFailure, WorkerProcess } from "./worker-process.ts"
 
 /** How often processes are looked at. */
 const tickMs = 250
-/** So long beyond its limit a process may say nothing: its own watchdog takes a while on a machine that has much to do. */
-const silenceBeyondMs = 10_000
-/** One that was stopped from outside has no watchdog that could. */
-const haltBeyondMs = 500
 /** A process that ended sooner after it was ready has not begun well. */
 const youngMs = 1000
-/** How long the first process may take until it has read what its limit is. */
-const readWithinMs = 60_000
-
-/** What the processes run with; the same for all of a generation. */
-export interface Surroundings {
-  address: DatabaseAddress
-  handles: SocketHandle[]
-  /** When the windows of limits are counted from, on the clock of `process.hrtime`, in milliseconds. */
-  windowsFrom: number
-}
 
 export interface WorkersOptions {
   folder: string
@@ -229,32 +215,23 @@ export class Workers {
       this.options.ended(worker)
     })
     try {
-      const settings = await inTime(worker, worker.settings, this.settings?.workers.boot_timeout ?? readWithinMs)
-      if ((await userOf(settings))?.uid !== user?.uid) {
-        this.settings = settings
-        throw new WrongUser()
-      }
-      const { address, handles, windowsFrom } = await surroundings(settings)
-      if (place.kind === "web") this.options.begins(worker)
-      const migrations = isFirst ? this.options.migrations() : "done"
-      worker.send({ type: "begin", address, migrations, windowsFrom })
-      await worker.migrated
-      const { boot_timeout } = settings.workers
-      if (place.kind === "web") {
-        await inTime(worker, worker.prepared, boot_timeout)
-        worker.listen(handles)
-      }
-      await inTime(worker, worker.ready, boot_timeout)
-      this.settings = settings
+      this.settings = await bootProcess(worker, {
+        kind: place.kind,
+        former: this.settings,
+        user,
+        userOf,
+        surroundings,
+        migrations: () => (isFirst ? this.options.migrations() : "done"),
+        begins: (worker) => place.kind === "web" && this.options.begins(worker),
+      })
       return worker
     } catch (error) {
       worker.kill("it could not begin")
       await worker.ended
-      if (error instanceof WrongUser) {
-        lendLog(this.settings!, folder, await userOf(this.settings))
-        return this.boot(place, isFirst)
-      }
-      throw error
+      if (!(error instanceof WrongUser)) throw error
+      this.settings = error.settings
+      lendLog(this.settings, folder, await userOf(this.settings))
+      return this.boot(place, isFirst)
     }
   }
 
@@ -344,21 +321,7 @@ export class Workers {
     // In own time: a machine that was asleep, or a supervisor that was stopped, says nothing of its processes.
     const passed = Math.min(now - this.lastTick, 2 * tickMs)
     this.lastTick = now
-    const { block_timeout, hard_memory = Infinity } = this.settings!.workers
-    for (const worker of this.all) {
-      if (worker.state === "starting") continue
-      worker.silentMs += passed
-      const { memory } = worker.vitals
-      const isSilent =
-        worker.silentMs > block_timeout + silenceBeyondMs ||
-        (worker.silentMs > block_timeout + haltBeyondMs && worker.isHalted)
-      if (isSilent) {
-        this.log.error(`HARAKIRI: ${worker.name} (pid ${worker.pid}) says nothing any more and is killed.`)
-        worker.kill("it said nothing any more")
-      } else if (memory > hard_memory) {
-        worker.kill(`it used ${megabytes(memory)}, more than workers.hard_memory`)
-      }
-    }
+    for (const worker of this.all) killHarmful(worker, passed, this.settings!.workers, this.log)
     const ready: WorkerProcess[] = []
     for (const place of this.places) {
       const { current, kind } = place
@@ -386,19 +349,5 @@ export class Workers {
     const done = this.turn.then(work)
     this.turn = done.catch(() => {})
     return done
-  }
-}
-
-/** A process read in the settings that it should be another user's. */
-class WrongUser extends Error {}
-
-/** Waits for what a process does as it begins, and kills it when that takes too long: others wait for their turn. */
-async function inTime<T>(worker: WorkerProcess, step: Promise<T>, limitMs: number): Promise<T> {
-  const why = `it did not begin within ${limitMs / 1000} s (workers.boot_timeout)`
-  const late = setTimeout(() => worker.kill(why), limitMs)
-  try {
-    return await step
-  } finally {
-    clearTimeout(late)
   }
 }
