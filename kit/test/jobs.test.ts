@@ -123,6 +123,32 @@ test("an attempt that fails is tried again, and the last one makes a dead letter
   assert.equal((await jobs.find(id))?.phase, "done")
 })
 
+test("the waits between attempts double up to the longest that a job allows", async (t) => {
+  const options = { data: Type.Object({}), retries: 6, retryDelay: "10 seconds", longestRetryDelay: "1 minute" }
+  const broken = job("broken", options, () => {
+    throw new Error("It is broken.")
+  })
+  const { jobs, db } = await testApp(t, appOf(broken))
+  await jobs.send(broken, {})
+  const waits: number[] = []
+  for (let attempt = 1; attempt <= 6; attempt++) {
+    await jobs.run()
+    const { rows } = await sql<{ wait: number }>`
+      update trestle_jobs.job set start_after = now() where state = 'retry'
+      returning (select extract(epoch from start_after - now())::float8 from trestle_jobs.job where state = 'retry') as wait
+    `.execute(db)
+    waits.push(rows[0]!.wait)
+  }
+  assert.ok(Math.max(...waits) <= 60, waits.join(", "))
+  // Up to twice as long by chance, less what the machine took to look.
+  assert.ok(
+    waits.slice(3).every((wait) => wait > 20),
+    waits.join(", "),
+  )
+  const wrong = { ...options, longestRetryDelay: "8 days" }
+  assert.throws(() => job("broken", wrong, () => {}), /longestRetryDelay "8 days": it is 1 second to 7 days/)
+})
+
 test("a job may be delayed, and goes before others by its priority", async (t) => {
   const { keep, told } = keeping({ priority: 5 })
   const { jobs } = await testApp(t, appOf(keep))

@@ -114,7 +114,7 @@ const settingsOf = (job: AnyJob): Settings => ({
   retryLimit: job.retries,
   retryDelay: seconds(job.retryDelayMs),
   retryBackoff: true,
-  retryDelayMax: 3600,
+  retryDelayMax: seconds(job.longestRetryDelayMs),
   expireInSeconds: seconds(job.timeoutMs) + graceSeconds,
   retentionSeconds: seconds(job.expiresMs),
   deleteAfterSeconds: seconds(job.keepMs),

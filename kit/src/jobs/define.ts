@@ -95,7 +95,7 @@ function define<S extends TObject>(name: string, options: Definition<S>, handler
     throw refuse(`has ${option} ${value}: it is a whole number from ${least} to ${most}.`)
   }
   const duration = (
-    option: "retryDelay" | "timeout" | "expires" | "keep",
+    option: "retryDelay" | "longestRetryDelay" | "timeout" | "expires" | "keep",
     standard: string,
     [least, most]: readonly [least: string, most: string],
   ) => {
@@ -123,6 +123,7 @@ function define<S extends TObject>(name: string, options: Definition<S>, handler
     concurrency: whole("concurrency", concurrency, 1, 1000),
     priority: whole("priority", priority, -highestPriority, highestPriority),
     retryDelayMs: duration("retryDelay", "5 seconds", ["1 second", "1 hour"]),
+    longestRetryDelayMs: duration("longestRetryDelay", "1 hour", ["1 second", "7 days"]),
     timeoutMs: duration("timeout", "10 minutes", ["1 ms", "23 hours"]),
     expiresMs: duration("expires", "14 days", ["1 second", "365 days"]),
     keepMs: duration("keep", "7 days", ["1 second", "365 days"]),

@@ -41,8 +41,10 @@ export interface JobOptions<S extends TObject> {
   data: S
   /** How often it is tried again when an attempt fails; then it is a dead letter. Default 5: some minutes of trouble. */
   retries?: number
-  /** The wait before the second attempt, doubled before each next one up to an hour, and up to twice that by chance. Default "5 seconds". */
+  /** The wait before the second attempt, doubled before each next one, and up to twice that by chance. Default "5 seconds". */
   retryDelay?: string
+  /** The longest such wait. Default "1 hour". */
+  longestRetryDelay?: string
   /** The longest that an attempt may take; then it has failed. Default "10 minutes". */
   timeout?: string
   /** How many run at once in one process. Default 10: most jobs wait for something. */
@@ -82,6 +84,7 @@ export interface Job<S extends TObject = TObject> {
   readonly data: S
   readonly retries: number
   readonly retryDelayMs: number
+  readonly longestRetryDelayMs: number
   readonly timeoutMs: number
   readonly concurrency: number
   readonly priority: number
