@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { cron, defineApp, type Job, job, sql, Type } from "trestle"
+import { Postponed } from "../src/jobs/attempt.ts"
 import { ticksOf } from "../src/jobs/define.ts"
 import type { AnyJob } from "../src/jobs/job.ts"
 import { testApp } from "../src/testing.ts"
@@ -147,6 +148,24 @@ test("the waits between attempts double up to the longest that a job allows", as
   )
   const wrong = { ...options, longestRetryDelay: "8 days" }
   assert.throws(() => job("broken", wrong, () => {}), /longestRetryDelay "8 days": it is 1 second to 7 days/)
+})
+
+test("a job that is postponed comes again later, and has lost no attempt", async (t) => {
+  const numbers: number[] = []
+  const early = job("early", { data: Type.Object({}), retries: 0 }, ({ attempt }) => {
+    numbers.push(attempt)
+    if (numbers.length < 3) throw new Postponed("It is too early.", 60_000)
+  })
+  const { jobs, log } = await testApp(t, appOf(early))
+  const id = await jobs.send(early, {})
+  assert.deepEqual(await jobs.run(), [{ name: "early", data: {}, error: undefined }])
+  const { phase, attempts, due, created, error } = (await jobs.find(id))!
+  assert.deepEqual({ phase, attempts, error }, { phase: "waiting", attempts: 0, error: null })
+  assert.ok(Date.parse(due) >= Date.parse(created) + 60_000)
+  await jobs.run({ early: true })
+  assert.deepEqual(numbers, [1, 1, 1])
+  assert.equal((await jobs.find(id))!.phase, "done")
+  assert.deepEqual(log, [])
 })
 
 test("a job may be delayed, and goes before others by its priority", async (t) => {

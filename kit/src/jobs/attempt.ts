@@ -32,6 +32,16 @@ export class ClaimLost extends Error {
   override name = "ClaimLost"
 }
 
+/** Thrown by a handler of the kit for which it is too early: it runs again after a time, in milliseconds, and has lost no attempt. */
+export class Postponed extends Error {
+  override name = "Postponed"
+  readonly delayMs: number
+  constructor(message: string, delayMs: number) {
+    super(message)
+    this.delayMs = delayMs
+  }
+}
+
 export class Attempt implements Scope {
   readonly job: AnyJob
   readonly fetched: Fetched
@@ -134,6 +144,7 @@ export class Attempt implements Scope {
 export interface Outcomes {
   complete(attempt: Attempt): void
   fail(attempt: Attempt, error: unknown): Promise<void>
+  postpone(attempt: Attempt, delayMs: number): Promise<void>
 }
 
 /** Runs an attempt to its end, and has that told. Never rejects. */
@@ -147,6 +158,11 @@ export async function runAttempt(attempt: Attempt, outcomes: Outcomes): Promise<
   } catch (error) {
     if (error instanceof ClaimLost) {
       log.warn(`Called off after ${took()}: ${error.message}`)
+      return
+    }
+    if (error instanceof Postponed) {
+      log.debug(`Postponed: ${error.message}`)
+      await outcomes.postpone(attempt, error.delayMs)
       return
     }
     const failure = { err: error as Error }

@@ -84,15 +84,16 @@ export async function keepForRetry(db: Db, { name, id, retryCount }: Fetched): P
     where name = ${name} and id = ${id} and state = 'active' and retry_count = ${retryCount}`.execute(db)
 }
 
-/** Gives back what has not ended when a process must: it is run soon, and the attempt does not count. */
-export async function giveBack(db: Db, fetched: readonly Fetched[]): Promise<void> {
+/** Gives back what has not ended when a process must: it is run soon, or after a time, and the attempt does not count. */
+export async function giveBack(db: Db, fetched: readonly Fetched[], delayMs = 0): Promise<void> {
   const byName = Map.groupBy(fetched, ({ name }) => name)
   for (const [name, jobs] of byName) {
     const attempts = jobs.map(({ id, retryCount }) => `${id}:${retryCount}`)
     await sql`
       update trestle_jobs.job set
         state = case when retry_count > 0 then 'retry' else 'created' end::trestle_jobs.job_state,
-        started_on = null, heartbeat_on = null, start_after = now(), keep_until = ${kept}
+        started_on = null, heartbeat_on = null, keep_until = ${kept},
+        start_after = now() + ${delayMs} * interval '1 ms'
       where name = ${name} and state = 'active' and id = any(${jobs.map(({ id }) => id)}::uuid[])
         and id || ':' || retry_count = any(${attempts})`.execute(db)
   }

@@ -33,6 +33,7 @@ export async function runNow(jobs: readonly AnyJob[], options: RunnerOptions, ea
             error = reason
             return options.settling.fail(attempt, reason)
           },
+          postpone: (attempt, delayMs) => options.settling.postpone(attempt, delayMs),
         }
         await runAttempt(new Attempt(job, one, options), outcomes)
         ran.push({ name: job.name, data: one.data, error })

@@ -6,7 +6,7 @@ import { createMask } from "../core/mask.ts"
 import { type Db, isUnreachable } from "../db/database.ts"
 import type { Attempt, Outcomes } from "./attempt.ts"
 import { storable } from "./job-data.ts"
-import { keepForRetry } from "./rescue.ts"
+import { giveBack, keepForRetry } from "./rescue.ts"
 
 /** So long after the database did not answer it is told again, in milliseconds. */
 const againAfterMs = 250
@@ -52,6 +52,11 @@ export class Settling implements Outcomes {
       await keepForRetry(this.db, fetched)
       await this.boss.fail(job.name, fetched, outputOf(error))
     })
+  }
+
+  /** It is run again later, as if it had not begun. */
+  async postpone({ fetched }: Attempt, delayMs: number): Promise<void> {
+    await this.insist(() => giveBack(this.db, [fetched], delayMs))
   }
 
   /** Waits until all is told. */
