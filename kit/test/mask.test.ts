@@ -17,9 +17,18 @@ test("URLs lose their secrets, wherever in them they stand", () => {
     "/x?x=1%26password=s3cret",
     "/api/movies/trk_s3cretABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij",
     "/x?q=trk_s3cretABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij",
+    "/hooks/whsec_s3cretABCDEFGHIJKLMNOPQRSTUVWXYZ+/abcdefg=",
   ]
   for (const secret of secrets) assert.ok(!url(secret).includes("s3cret"), `${secret} → ${url(secret)}`)
   for (const plain of ["/api/movies/?search=a%20b&page=2", "/x?next=%2Fhome%3Fpage%3D2", "/monkey?a=b"]) {
     assert.equal(url(plain), plain)
   }
+})
+
+test("our own keys and secrets of webhooks are hidden in text, wherever they stand", () => {
+  const { text } = createMask()
+  const secret = "s3cretABCDEFGHIJKLMNOPQRSTUVWXYZ+/abcdefghi="
+  assert.equal(text(`Made whsec_${secret}, and kept it.`), "Made whsec_***, and kept it.")
+  assert.equal(createMask().url(`/keys/trk_${secret.slice(0, 30)}/uses`), "/keys/trk_***/uses")
+  assert.equal(text(`["trk_${secret.slice(0, 30)}"]`), '["trk_***"]')
 })

@@ -29,8 +29,8 @@ export function createMask(more: readonly string[] = []): Mask {
   // Most texts have nothing of the kind, and are looked at once.
   const mayHide =
     more.length > 0
-      ? /[=:]|bearer|trk_/i
-      : /p(?:ass|wd)|secret|token|key|auth|cookie|credential|jwt|signature|bearer|trk_|:\/\//i
+      ? /[=:]|bearer|trk_|whsec_/i
+      : /p(?:ass|wd)|secret|token|key|auth|cookie|credential|jwt|signature|bearer|trk_|whsec_|:\/\//i
   const text = (text: string) => (mayHide.test(text) ? maskText(text, isSecret) : text)
   const url = (url: string) => (mayHide.test(url) || /[%@]/.test(url) ? maskUrl(url, isSecret) : cut(url))
   const copy = (value: unknown) => copyWith({ isSecret, url, text, masked }, value, printedAtMost)
@@ -79,7 +79,7 @@ function nameTest(more: readonly string[]): (name: string) => boolean {
 
 function maskUrl(url: string, isSecret: (name: string) => boolean): string {
   // Our own keys are known wherever they stand.
-  let shown = cut(url).replace(ownToken, `trk_${masked}`)
+  let shown = cut(url).replace(ownToken, `$1$2${masked}`)
   if (shown.includes("//")) shown = shown.replace(/(^|:)\/\/[^/?#&\s]*@/g, `$1//${masked}@`)
   if (!shown.includes("=")) return shown
   return shown.replace(/([?&;#])([^=?&;#]+)=([^?&;#]*)/g, (pair, mark, name: string, value: string) => {
@@ -105,15 +105,15 @@ const decoded = (name: string) =>
 
 /** A name, what closes its quotes, and a sign that a value follows; backslashes where JSON stands inside JSON. */
 const pair = /(?<![\w-])([\w-]+)\\*["'`]?\]?\s{0,2}(?:=>|=|:)\s{0,2}/g
-/** The keys that we hand out begin so; they are known wherever they stand. */
-const ownToken = /\btrk_[\w-]{16,}/g
+/** The keys that we hand out begin so, and secrets of webhooks; they are known wherever they stand. */
+const ownToken = /\b(?:(trk_)[\w-]{16,}|(whsec_)[\w+/]{16,}=*)/g
 const bearer = /\b(Bearer)\s+[\w.~+/=-]+/gi
 const userInfo = /:\/\/[^/?#\s"'`]*@/
 
 function maskText(text: string, isSecret: (name: string) => boolean): string {
   let shown = text
   if (shown.includes("://")) shown = shown.replace(new RegExp(userInfo, "g"), `://${masked}@`)
-  if (shown.includes("trk_")) shown = shown.replace(ownToken, `trk_${masked}`)
+  if (/trk_|whsec_/.test(shown)) shown = shown.replace(ownToken, `$1$2${masked}`)
   shown = shown.replace(bearer, `$1 ${masked}`)
 
   let result = ""
