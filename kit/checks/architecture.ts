@@ -4,7 +4,7 @@ import { posix } from "node:path"
 import { type Findings, projectFiles } from "./project.ts"
 
 /** Each may import those before it. `app.ts` says what routes are written with, so whoever has routes comes after it. */
-const chain = ["core", "db", "store", "jobs", "mail", "app.ts", "auth"]
+const chain = ["core", "db", "store", "jobs", "mail", "webhooks", "app.ts", "auth"]
 const besideEachOther = ["http", "docs", "ops"]
 const assembly = "server.ts and its like"
 

@@ -39,3 +39,4 @@ export type {
   SendOptions,
 } from "./jobs/job.ts"
 export type { AppendOptions, ItemsOptions, Kv, Lifetime, PopOptions } from "./store/kv.ts"
+export { verifyWebhook, type WebhookPayload } from "./webhooks/signature.ts"

@@ -38,7 +38,7 @@ test("imports against the order of capabilities are refused", () => {
     "imports run one way, and db may import only core": ["kit/src/db/keys.ts", 'export { a } from "../auth/keys.ts"'],
     "http, docs, ops do not know each other": ["kit/src/docs/page.ts", 'import type { A } from "../http/limits.ts"'],
     "supervisor may import only core, db": ["kit/src/supervisor/start.ts", 'import "../server.ts"'],
-    "may import only core, db, store, jobs, mail, app.ts, auth, http, docs, ops": [
+    "may import only core, db, store, jobs, mail, webhooks, app.ts, auth, http, docs, ops": [
       "kit/src/other.ts",
       'import "./cli/start.ts"',
     ],
