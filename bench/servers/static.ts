@@ -18,7 +18,7 @@ const nothing = {
 }
 const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, nothing, log)
 const app = { folder: process.env.BENCH_FOLDER!, routes: {} }
-const capabilities = openCapabilities({ app, config, database, log })
+const capabilities = openCapabilities({ app, config, mode: "production", database, log })
 const server = await createServer({ app, config, mode: "production", database, capabilities, log })
 await server.listen({ host: "127.0.0.1", port: 0 })
 

@@ -23,7 +23,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
 process.on("SIGTERM", () => process.exit())
 const database = openDatabase(address, databaseSettings(config), log)
 const routes = { ...app.routes, "/bench": behindSession }
-const capabilities = openCapabilities({ app, config, database, log })
+const capabilities = openCapabilities({ app, config, mode: "production", database, log })
 const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, capabilities, log })
 if (process.env.BENCH_WATCHDOG) {
   startWatchdog({ blockTimeoutMs: config.workers.block_timeout, folder: process.cwd(), report: undefined })

@@ -54,7 +54,7 @@ export async function routesOf(app: App): Promise<ListedRoute[]> {
     logSql: false as const,
   }
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, settings, log)
-  const capabilities = openCapabilities({ app, config, database, log })
+  const capabilities = openCapabilities({ app, config, mode: "test", database, log })
   const options = {
     app: defineApp({ ...app, routes: Object.fromEntries(routes) }),
     config,

@@ -16,6 +16,7 @@ import type { RequestSession } from "./core/session.ts"
 import type { Db } from "./db/database.ts"
 import type { AnyJob, Jobs } from "./jobs/job.ts"
 import type { Kv } from "./store/kv.ts"
+import type { Webhooks } from "./webhooks/webhooks.ts"
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -25,6 +26,8 @@ declare module "fastify" {
     kv: Kv
     /** Background jobs: sends them, and says how they are. */
     jobs: Jobs
+    /** Outgoing webhooks: endpoints, and events that are sent to them. */
+    webhooks: Webhooks
     /** The settings, the application's own sections among them. */
     config: Config
     /** What exists for development only asks it, and is there under `"development"` and `"test"`. */

@@ -2,15 +2,20 @@
 import type { App } from "./app.ts"
 import type { Config } from "./core/config/index.ts"
 import type { Log } from "./core/log.ts"
+import type { Mode } from "./core/mode.ts"
 import type { Database } from "./db/database.ts"
 import type { OpenRedis } from "./db/redis.ts"
 import type { AnyJob, JobContext } from "./jobs/job.ts"
 import { type OpenJobs, openJobs } from "./jobs/jobs.ts"
 import { openStore, type Store } from "./store/store.ts"
+import { deliveryRules } from "./webhooks/deliver.ts"
+import { deliverWebhook } from "./webhooks/deliver-webhook.ts"
+import { openWebhooks, type Webhooks } from "./webhooks/webhooks.ts"
 
 export interface Capabilities {
   kv: Store
   jobs: OpenJobs
+  webhooks: Webhooks
   /** The same as handlers of jobs get it. */
   context: JobContext
   /** Ends what they do by themselves; database and Redis stay open. */
@@ -18,27 +23,31 @@ export interface Capabilities {
 }
 
 /** Every job that there may be: the kit's and the application's. */
-export const jobsOf = (app: App): AnyJob[] => [...(app.jobs ?? [])]
+export const jobsOf = (app: App): AnyJob[] => [deliverWebhook, ...(app.jobs ?? [])]
 
 export function openCapabilities({
   app,
   config,
+  mode,
   database,
   redis,
   log,
 }: {
   app: App
   config: Config
+  mode: Mode
   database: Database
   redis?: OpenRedis | undefined
   log: Log
 }): Capabilities {
   const kv = openStore({ database, redis, log })
   const jobs = openJobs(database, jobsOf(app), log)
+  const webhooks = openWebhooks({ db: database.db, jobs, rules: deliveryRules(config, mode) })
   return {
     kv,
     jobs,
-    context: { db: database.db, kv, jobs, config },
+    webhooks,
+    context: { db: database.db, kv, jobs, webhooks, config },
     async close() {
       kv.close()
       await jobs.close()

@@ -39,4 +39,6 @@ export type {
   SendOptions,
 } from "./jobs/job.ts"
 export type { AppendOptions, ItemsOptions, Kv, Lifetime, PopOptions } from "./store/kv.ts"
+export { WebhookEndpoint, WebhookEventType } from "./webhooks/endpoint.ts"
 export { verifyWebhook, type WebhookPayload } from "./webhooks/signature.ts"
+export type { InTransaction, PublishOptions, SentEvent, WebhookEvent, Webhooks } from "./webhooks/webhooks.ts"

@@ -103,9 +103,10 @@ export async function createServer({
   })
   refuseTunnels(server, refuse)
   server.decorate("db", database.db)
-  const { kv, jobs } = capabilities
+  const { kv, jobs, webhooks } = capabilities
   server.decorate("kv", kv)
   server.decorate("jobs", jobs)
+  server.decorate("webhooks", webhooks)
   // A stop waits for requests, so requests should wait for nothing.
   server.addHook("preClose", async () => kv.stopWaiting())
   server.decorate("config", config)

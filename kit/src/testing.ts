@@ -132,7 +132,7 @@ export async function testApp(
   })
   if (config.redis.url) redis = await openRedis(config.redis.url, `test-${randomBytes(6).toString("hex")}:`, log)
   await declareJobs(database, jobsOf(app), log)
-  capabilities = openCapabilities({ app, config, database, redis, log })
+  capabilities = openCapabilities({ app, config, mode, database, redis, log })
   server = await createServer({ app, config, mode, database, capabilities, redis, log })
   const url = await server.listen({ host: "127.0.0.1", port: 0 })
   const testJobs = jobsUnderTest({ jobs: jobsOf(app), database, capabilities, log })

@@ -55,9 +55,11 @@ test("commands list jobs, send crons and dead letters, and cancel", async (t) =>
   assert.equal((await run("jobs", "retry", letter)).code, 0)
   await server.says(/job shaky: Done/)
   assert.match((await run("jobs", "retry", letter)).stderr, /There is no dead letter/)
-  const listed = JSON.parse((await run("jobs", "list", "--json")).stdout)
+  const all: Record<string, unknown>[] = JSON.parse((await run("jobs", "list", "--json")).stdout)
+  // The kit's own are there too.
+  const listed = all.filter(({ name }) => !String(name).startsWith("trestle."))
   assert.deepEqual(
-    listed.map(({ name, done, dead }: Record<string, unknown>) => ({ name, done, dead })),
+    listed.map(({ name, done, dead }) => ({ name, done, dead })),
     [
       { name: "nightly", done: 1, dead: 0 },
       { name: "shaky", done: 1, dead: 0 },

@@ -13,6 +13,8 @@ import { JobWorker, type JobWorkerOptions } from "../src/jobs/job-worker.ts"
 import { openJobs } from "../src/jobs/jobs.ts"
 import { Steadiness } from "../src/jobs/steadiness.ts"
 import { openStore } from "../src/store/store.ts"
+import { deliveryRules } from "../src/webhooks/deliver.ts"
+import { openWebhooks } from "../src/webhooks/webhooks.ts"
 
 const poolSettings = {
   poolSize: 5,
@@ -45,7 +47,9 @@ async function jobsOn(t: TestContext, ...all: AnyJob[]) {
     await drop()
   })
   const config = loadConfig({ folder: "/nonexistent", env: {} })
-  const context = { db: openOne(1).db, kv: openStore({ database, redis: undefined, log }), jobs, config }
+  const { db: handlersDb } = openOne(1)
+  const webhooks = openWebhooks({ db: handlersDb, jobs, rules: deliveryRules(config, "test") })
+  const context = { db: handlersDb, kv: openStore({ database, redis: undefined, log }), jobs, webhooks, config }
   const { db } = database
   return {
     db,

@@ -113,7 +113,7 @@ test("without a database the client gets 503", async (t) => {
   const config = loadConfig({ folder: "/nonexistent", env: {} })
   const log = new Log("error", "server", () => {})
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, databaseSettings(config), log)
-  const capabilities = openCapabilities({ app: counting(), config, database, log })
+  const capabilities = openCapabilities({ app: counting(), config, mode: "test", database, log })
   const server = await createServer({ app: counting(), config, mode: "test", database, capabilities, log })
   t.after(async () => {
     await server.close()

@@ -159,7 +159,7 @@ export async function startMachine(
     const logged: string[] = []
     const log = new Log("info", "server", (text) => void logged.push(text))
     const redis = redisUrl ? await openRedis(redisUrl, "test:", log) : undefined
-    const capabilities = openCapabilities({ app, config, database, redis, log })
+    const capabilities = openCapabilities({ app, config, mode: "production", database, redis, log })
     const server = await createServer({
       app,
       config,

@@ -41,7 +41,7 @@ async function twoServers(t: TestContext, redisUrl?: string) {
     const logger = new Log("warn", "server", (line) => void log.push(line))
     const opened = openDatabase(database.address, databaseSettings(config), logger)
     const redis = redisUrl ? await openRedis(redisUrl, "test:", logger) : undefined
-    const capabilities = openCapabilities({ app, config, database: opened, redis, log: logger })
+    const capabilities = openCapabilities({ app, config, mode: "production", database: opened, redis, log: logger })
     const server = await createServer({
       app,
       config,

@@ -29,7 +29,7 @@ export async function serveOn(
   const log = new Log("info", "server", (line) => void lines.push(line))
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = redisUrl ? await openRedis(redisUrl, "test:", log) : undefined
-  const capabilities = openCapabilities({ app, config, database, redis, log })
+  const capabilities = openCapabilities({ app, config, mode: "production", database, redis, log })
   const server = await createServer({ app, config, mode: "production", database, capabilities, redis, log, isDraining })
   t.after(async () => {
     await server.close()

@@ -69,7 +69,7 @@ async function serve(t: TestContext, tls?: Tls, port = 0) {
       return { ip }
     })
   }
-  const capabilities = openCapabilities({ app: sampleApp(routes), config, database, log })
+  const capabilities = openCapabilities({ app: sampleApp(routes), config, mode: "test", database, log })
   const server = await createServer({ app: sampleApp(routes), config, mode: "test", database, capabilities, log, tls })
   const sockets = await bindSockets("localhost", port)
   const acceptor = new Acceptor(server)

@@ -25,7 +25,7 @@ async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
   const poolSize = Math.max(1, settings.poolSize - ownConnections)
   const database = openDatabase(address, { ...settings, poolSize }, log)
   const redis = await redisOf(app, config, log)
-  const capabilities = openCapabilities({ app, config, database, redis, log })
+  const capabilities = openCapabilities({ app, config, mode: "production", database, redis, log })
   const watchdog = watch(begun)
   const jobs = await startJobs(begun, capabilities, runs)
 

@@ -58,7 +58,7 @@ export function cancel({ words: [id = ""] }: Arguments): Promise<void> {
 export function withJobs(work: (jobs: Jobs, context: CommandContext) => Promise<void>): Promise<void> {
   return withTables("jobs", async (context) => {
     const { app, config, log, database } = context
-    const capabilities = openCapabilities({ app, config, database, log })
+    const capabilities = openCapabilities({ app, config, mode: "production", database, log })
     try {
       // One that no server has been started with yet.
       await declareJobs(database, jobsOf(app), log)

@@ -44,7 +44,7 @@ async function registeredRoutes(app: App, config: Config): Promise<Route[]> {
   const log = new Log("warn", "routes", (line) => void process.stderr.write(line))
   // Connections are made when they are needed, and nothing answers there.
   const database = openDatabase({ url: "postgres://nobody@127.0.0.1:1/none" }, databaseSettings(config), log)
-  const capabilities = openCapabilities({ app, config, database, log })
+  const capabilities = openCapabilities({ app, config, mode: "production", database, log })
   try {
     const server = await createServer({ app, config, mode: "production", database, capabilities, log })
     await server.close()

@@ -39,7 +39,7 @@ export async function openServer(
   const tls = await loadTls(config.tls, { folder: project.folder, host: config.server.host, log })
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = await redisOf(app, config, log)
-  const capabilities = openCapabilities({ app, config, database, redis, log })
+  const capabilities = openCapabilities({ app, config, mode, database, redis, log })
   const closeAll = async () => {
     await capabilities.close()
     await redis?.close()

@@ -1,6 +1,8 @@
 /** One attempt to deliver one webhook. */
 import { STATUS_CODES } from "node:http"
+import type { Config } from "../core/config/index.ts"
 import { HttpError } from "../core/errors.ts"
+import type { Mode } from "../core/mode.ts"
 import { type Answer, post } from "./post.ts"
 import { signedHeaders } from "./signature.ts"
 import { addressesOf, readTarget, type TargetRules } from "./target.ts"
@@ -20,6 +22,13 @@ export interface DeliveryRules extends TargetRules {
   /** For all of an attempt, from resolving the name to the end of the answer. */
   timeoutMs: number
 }
+
+/** What the settings allow. Without TLS is for receivers that are being written. */
+export const deliveryRules = ({ webhooks }: Config, mode: Mode): DeliveryRules => ({
+  allowPrivate: webhooks.allow_private,
+  allowHttp: webhooks.allow_http || mode !== "production",
+  timeoutMs: webhooks.timeout,
+})
 
 /** How an attempt ended. */
 export interface Outcome {

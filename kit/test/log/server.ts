@@ -70,7 +70,7 @@ const database = openDatabase(
   { ...settings, preparedStatements: false, logSql: config.logging.sql },
   log,
 )
-const capabilities = openCapabilities({ app, config, database, log })
+const capabilities = openCapabilities({ app, config, mode: "production", database, log })
 const server = await createServer({ app, config, mode: "production", database, capabilities, log })
 const url = await server.listen({ host: "127.0.0.1", port: 0 })
 process.stderr.write(`ready ${url}\n`)

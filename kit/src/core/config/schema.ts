@@ -9,6 +9,7 @@ import { accounts, session } from "./account-sections.ts"
 import { cors, docs, json_response, logging, rate_limit, security, server, static_files, tls } from "./http-sections.ts"
 import { Duration, Size, Url } from "./kinds.ts"
 import { sign_in } from "./sign-in-section.ts"
+import { webhooks } from "./webhooks-section.ts"
 
 const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -199,6 +200,7 @@ export const KitSchema = Type.Object({
   docs,
   json_response,
   logging,
+  webhooks,
 })
 
 type Frozen<T> = T extends (...args: never[]) => unknown

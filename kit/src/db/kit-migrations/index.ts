@@ -7,6 +7,7 @@ import * as accounts from "./004-accounts.ts"
 import * as signIns from "./005-sign-ins.ts"
 import * as jobs from "./006-jobs.ts"
 import * as idempotency from "./007-idempotency.ts"
+import * as webhooks from "./008-webhooks.ts"
 
 export const kitMigrations: Record<string, Migration> = {
   "001-api-keys": apiKeys,
@@ -16,4 +17,5 @@ export const kitMigrations: Record<string, Migration> = {
   "005-sign-ins": signIns,
   "006-jobs": jobs,
   "007-idempotency": idempotency,
+  "008-webhooks": webhooks,
 }
