@@ -47,7 +47,7 @@ function copy(source: string, target: string): void {
 
 /** tsc rewrites `./a.ts` to `./a.js` in JavaScript only; a declaration that names a missing file means `any`, silently. */
 function namesOfJavaScript(file: string): void {
-  const relativeName = /((?:\bfrom|\bimport|\bimport\()\s*["']\.{1,2}\/[^"']*)\.ts(["'])/g
+  const relativeName = /((?:\bfrom|\bimport|\bimport\(|\bmodule)\s*["']\.{1,2}\/[^"']*)\.ts(["'])/g
   const lines = readFileSync(file, "utf8").split("\n")
   const changed = lines.map((line) => (/^\s*\*/.test(line) ? line : line.replace(relativeName, "$1.js$2")))
   writeFileSync(file, changed.join("\n"))

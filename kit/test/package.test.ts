@@ -57,9 +57,14 @@ test(sentence, { timeout: limits.allMs }, async (t) => {
   assert.match((await tests).stdout, /pass [1-9]/)
 
   // Declarations that lost their types would let everything pass.
-  const mistake = `import type { Api } from "trestle"\nexport const wrong = (api: Api) => api.db.selectFrom("no_such_table")\n`
-  writeFileSync(join(project, "app/mistake.ts"), mistake)
-  await assert.rejects(compile(), { stdout: /^app\/mistake\.ts\(2,.*no_such_table/ })
+  const mistakes = `import type { Api, JobContext } from "trestle"
+export const wrong = (api: Api) => api.db.selectFrom("no_such_table")
+export const alsoWrong = ({ webhooks }: JobContext) => webhooks.list({ nobody: true })
+`
+  writeFileSync(join(project, "app/mistake.ts"), mistakes)
+  await assert.rejects(compile(), {
+    stdout: /^app\/mistake\.ts\(2,.*no_such_table[\s\S]*^app\/mistake\.ts\(3,.*'nobody'/m,
+  })
 })
 
 /**
