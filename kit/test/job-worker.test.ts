@@ -8,6 +8,7 @@ import { type Database, type Db, openDatabase } from "../src/db/database.ts"
 import { ledgersOf } from "../src/db/migrations.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import { declareJobs } from "../src/jobs/boss.ts"
+import { openJobConnections } from "../src/jobs/connections.ts"
 import type { AnyJob, JobState } from "../src/jobs/job.ts"
 import { JobWorker, type JobWorkerOptions } from "../src/jobs/job-worker.ts"
 import { openJobs } from "../src/jobs/jobs.ts"
@@ -55,9 +56,9 @@ async function jobsOn(t: TestContext, ...all: AnyJob[]) {
     db,
     jobs,
     lines,
-    async start(runs: JobWorkerOptions["runs"] = "crowd", poolSize = 3) {
+    async start(runs: JobWorkerOptions["runs"] = "crowd") {
       const worker = await JobWorker.start({
-        database: openOne(poolSize),
+        database: openJobConnections(address, { ...poolSettings, poolSize: 2 }, log),
         jobs: all,
         context,
         log,
@@ -232,6 +233,30 @@ test("a job that failed as it should need not be alone the next time", async (t)
   await until(id, ({ phase }) => phase === "dead")
   const { rows } = await sql<{ priority: number }>`select priority from trestle_jobs.job`.execute(db)
   assert.deepEqual(rows, [{ priority: -7 }, { priority: -7 }])
+})
+
+test("what is taken of a long queue is read, and not all that waits", async (t) => {
+  const count = 3000
+  let ran = 0
+  const all = Promise.withResolvers<void>()
+  const one = job("one", { data: none }, () => void (++ran === count && all.resolve()))
+  const { db, start } = await jobsOn(t, one)
+  await sql`insert into trestle_jobs.job_common (name, data, policy)
+    select 'one', '{}', 'standard' from generate_series(1, ${count}::int)`.execute(db)
+  // As with statistics of an empty queue, by which reading and sorting all of it seems as good.
+  const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(db)
+  await sql`alter database ${sql.id(rows[0]!.name)} set enable_indexscan = off`.execute(db)
+  const worker = await start()
+  await all.promise
+  await worker.stop(0)
+  const read = async () => {
+    const { rows } = await sql<{ read: number }>`select idx_tup_read::int as read from pg_stat_user_indexes
+      where indexrelname = 'job_common_i11'`.execute(db)
+    return rows[0]!.read
+  }
+  // What a connection has read it tells when it ends.
+  while ((await read()) < count) await new Promise(setImmediate)
+  assert.ok((await read()) < 20 * count, `${await read()} were read, to take ${count}`)
 })
 
 test("nothing is rescued before the database has been there for a while, by its own clock", () => {

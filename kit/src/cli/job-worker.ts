@@ -2,6 +2,7 @@
 import { type Capabilities, jobsOf, openCapabilities } from "../capabilities.ts"
 import { showInFlight } from "../core/in-flight.ts"
 import { openDatabase } from "../db/database.ts"
+import { openJobConnections, ownConnections } from "../jobs/connections.ts"
 import { JobWorker, type JobWorkerOptions } from "../jobs/job-worker.ts"
 import { databaseSettings } from "./database.ts"
 import { type Begun, runProcess, tellVitals, watch } from "./process.ts"
@@ -9,9 +10,6 @@ import { redisOf } from "./redis.ts"
 
 /** One that runs jobs alone goes when there have been none for so long, in milliseconds. */
 const idleAloneMs = 10_000
-
-/** By which jobs are fetched and settled, beside those that handlers use. */
-const ownConnections = 2
 
 /** The command of that name, and `alone-worker`, which runs those that may have ended their process, one by one. */
 export const jobWorker = (runs: "crowd" | "alone"): Promise<void> =>
@@ -53,9 +51,8 @@ export async function startJobs(
   { context }: Capabilities,
   runs: JobWorkerOptions["runs"],
 ): Promise<JobWorker> {
-  const settings = { ...databaseSettings(config), poolSize: ownConnections }
   const worker = await JobWorker.start({
-    database: openDatabase(address, settings, opened.log),
+    database: openJobConnections(address, databaseSettings(config), opened.log),
     jobs: jobsOf(app),
     context,
     log: opened.log,

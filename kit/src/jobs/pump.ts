@@ -56,6 +56,8 @@ export class Pump {
   private async takeAll(): Promise<void> {
     while (this.isAskedAgain && !this.isStopped) {
       this.isAskedAgain = false
+      // Those that end in the same turn of the event loop leave their places together.
+      await Promise.resolve()
       const room = this.job.concurrency - this.running.size
       if (room <= 0) return
       const wanted = { batchSize: room, maxPriority: highestPriority }
