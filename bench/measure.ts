@@ -35,11 +35,11 @@ export async function startSubject(name: string, file: string, env: Record<strin
 }
 
 /** Gives a process a core of its own, where the system can: servers have the first, whoever asks them the second. */
-function pin({ pid }: { pid?: number | undefined }, core: number): void {
+export function pin({ pid }: { pid?: number | undefined }, core: number): void {
   spawnSync("taskset", ["-acp", String(core), String(pid)])
 }
 
-function ask<T>(child: ChildProcess, message?: object | string): Promise<T> {
+export function ask<T>(child: ChildProcess, message?: object | string): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null) => reject(new Error(`${child.spawnargs.at(-1)} ended with ${code}`))
     child.once("exit", ended)

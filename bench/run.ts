@@ -1,4 +1,5 @@
 /** `npm run bench [NAME]`: measures, prints, judges nothing. */
+import { jobs } from "./jobs.ts"
 import { login } from "./login.ts"
 import { requests } from "./requests.ts"
 import { sessions } from "./sessions.ts"
@@ -6,7 +7,15 @@ import { start } from "./start.ts"
 import { statics } from "./static.ts"
 import { watchdog } from "./watchdog.ts"
 
-const benches: Record<string, () => Promise<void>> = { start, requests, sessions, login, static: statics, watchdog }
+const benches: Record<string, () => Promise<void>> = {
+  start,
+  requests,
+  sessions,
+  login,
+  static: statics,
+  jobs,
+  watchdog,
+}
 
 const wanted = process.argv.slice(2)
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {
