@@ -93,6 +93,8 @@ test("whatever a job does to its process, it takes no other with it", async (t) 
     DATABASE_POOL_SIZE: "1",
   })
   const { server } = await start("start")
+  // As if all had run for long.
+  await sql`update trestle.job_watch set since = now() - interval '1 h'`.execute(db)
   /** As if the time had passed after which the jobs of a process count as lost. */
   const passTime = (pid?: string) =>
     sql`update trestle_jobs.job set heartbeat_on = now() - interval '1 min' where state = 'active' and

@@ -12,7 +12,7 @@ import { openJobConnections } from "../src/jobs/connections.ts"
 import type { AnyJob, JobState } from "../src/jobs/job.ts"
 import { JobWorker, type JobWorkerOptions } from "../src/jobs/job-worker.ts"
 import { openJobs } from "../src/jobs/jobs.ts"
-import { Steadiness } from "../src/jobs/steadiness.ts"
+import { askSteadiness } from "../src/jobs/steadiness.ts"
 import { openStore } from "../src/store/store.ts"
 import { deliveryRules } from "../src/webhooks/deliver.ts"
 import { openWebhooks } from "../src/webhooks/webhooks.ts"
@@ -108,6 +108,9 @@ async function saidToRun(db: Db, id: string): Promise<void> {
     assert.ok(performance.now() < late, "nothing was said of it any more")
   }
 }
+
+/** As if the database had been there for long. */
+const beSteady = (db: Db) => sql`update trestle.job_watch set since = now() - interval '1 h', seen = now()`.execute(db)
 
 test("a process that ends says of its jobs that they run until they have ended", async (t) => {
   const { hold, begun, end, counts } = held()
@@ -259,60 +262,58 @@ test("what is taken of a long queue is read, and not all that waits", async (t) 
   assert.ok((await read()) < 20 * count, `${await read()} were read, to take ${count}`)
 })
 
-test("nothing is rescued before the database has been there for a while, by its own clock", () => {
-  const steadiness = new Steadiness(8000)
-  const answers = (from: number, to: number) => {
-    for (let now = from; now <= to; now += 1000) steadiness.answered(now)
-    return steadiness.isSteady
+test("nothing is rescued before the database has been there for a while, whichever process asked it", async (t) => {
+  const { db } = await jobsOn(t)
+  const asked = async (since: string, seen: string) => {
+    await sql`update trestle.job_watch set since = now() - ${since}::interval, seen = now() - ${seen}::interval`.execute(
+      db,
+    )
+    return (await askSteadiness(db, 8000)).isSteady
   }
-  assert.equal(answers(100_000, 108_000), false)
-  assert.equal(answers(109_000, 109_000), true)
-  // It was not asked for five seconds.
-  assert.equal(answers(114_000, 122_000), false)
-  assert.equal(answers(123_000, 123_000), true)
-  // The machine slept.
-  assert.equal(answers(10_000_000, 10_000_000), false)
+  assert.equal(await asked("7 s", "1 s"), false)
+  assert.equal(await asked("9 s", "1 s"), true)
+  // Nobody asked for five seconds: it was away, or all processes were, or the machine slept.
+  assert.equal(await asked("1 h", "5 s"), false)
+  assert.equal((await askSteadiness(db, 8000)).isSteady, false)
 })
 
-// Nothing counts as lost in the first eight seconds, so both wait at the same time.
-test("what a process that is gone has left", { concurrency: 2 }, async (t) => {
-  await Promise.all([
-    t.test("those that run alone go by how often they were tried, over all names", async (t) => {
-      const order: string[] = []
-      const note = (name: string) => job(name, { data: none }, ({ attempt }) => void order.push(`${name} ${attempt}`))
-      const [a, b] = [note("a"), note("b")]
-      const { db, jobs, start, until } = await jobsOn(t, a, b)
-      const ids: string[] = []
-      for (const [one, count] of [
-        [a, 2],
-        [b, 0],
-        [a, 0],
-        [b, 1],
-      ] as const) {
-        const id = await jobs.send(one, {}, { priority: count - 1 })
-        ids.push(id)
-        await sql`update trestle_jobs.job set state = 'active', started_on = now(), retry_count = ${count},
-        heartbeat_on = now() - interval '7 s' where id = ${id}`.execute(db)
-      }
-      const crowd = await start()
-      const suspects = () =>
-        sql`select from trestle_jobs.job where priority > 1000`.execute(db).then(({ rows }) => rows.length)
-      while ((await suspects()) < 4) await new Promise(setImmediate)
-      await crowd.stop(0)
-      await start("alone")
-      for (const id of ids) await until(id, ({ phase }) => phase === "done")
-      assert.deepEqual(order, ["b 2", "a 2", "b 3", "a 4"])
-    }),
-    t.test("a tick of a cron is sent although the process ended that was sending it", async (t) => {
-      const ran = Promise.withResolvers<void>()
-      // Once a year, and not now.
-      const yearly = cron("yearly", "0 0 1 1 *", { timeZone: "Etc/GMT" }, () => ran.resolve())
-      const { db, start } = await jobsOn(t, yearly)
-      await start()
-      const data = { name: "yearly", key: "", data: {}, options: {} }
-      await sql`insert into trestle_jobs.job (name, data, state, started_on, heartbeat_on, retry_limit)
-      values ('__pgboss__send-it', ${JSON.stringify(data)}, 'active', now(), now() - interval '7 s', 2)`.execute(db)
-      await ran.promise
-    }),
-  ])
+test("those that run alone go by how often they were tried, over all names", async (t) => {
+  const order: string[] = []
+  const note = (name: string) => job(name, { data: none }, ({ attempt }) => void order.push(`${name} ${attempt}`))
+  const [a, b] = [note("a"), note("b")]
+  const { db, jobs, start, until } = await jobsOn(t, a, b)
+  const ids: string[] = []
+  for (const [one, count] of [
+    [a, 2],
+    [b, 0],
+    [a, 0],
+    [b, 1],
+  ] as const) {
+    const id = await jobs.send(one, {}, { priority: count - 1 })
+    ids.push(id)
+    await sql`update trestle_jobs.job set state = 'active', started_on = now(), retry_count = ${count},
+    heartbeat_on = now() - interval '9 s' where id = ${id}`.execute(db)
+  }
+  await beSteady(db)
+  const crowd = await start()
+  const suspects = () =>
+    sql`select from trestle_jobs.job where priority > 1000`.execute(db).then(({ rows }) => rows.length)
+  while ((await suspects()) < 4) await new Promise(setImmediate)
+  await crowd.stop(0)
+  await start("alone")
+  for (const id of ids) await until(id, ({ phase }) => phase === "done")
+  assert.deepEqual(order, ["b 2", "a 2", "b 3", "a 4"])
+})
+
+test("a tick of a cron is sent although the process ended that was sending it", async (t) => {
+  const ran = Promise.withResolvers<void>()
+  // Once a year, and not now.
+  const yearly = cron("yearly", "0 0 1 1 *", { timeZone: "Etc/GMT" }, () => ran.resolve())
+  const { db, start } = await jobsOn(t, yearly)
+  await beSteady(db)
+  await start()
+  const data = { name: "yearly", key: "", data: {}, options: {} }
+  await sql`insert into trestle_jobs.job (name, data, state, started_on, heartbeat_on, retry_limit)
+  values ('__pgboss__send-it', ${JSON.stringify(data)}, 'active', now(), now() - interval '9 s', 2)`.execute(db)
+  await ran.promise
 })

@@ -4,8 +4,6 @@ import type { Db } from "../db/database.ts"
 import { highestPriority } from "./job.ts"
 
 export interface Due {
-  /** The moment, on the clock of the database, in milliseconds. */
-  now: number
   /** The names of which there is something to be run. */
   ready: string[]
   /** Those of which there is something to be run alone, see rescue.ts. */
@@ -18,8 +16,7 @@ export async function askDue(db: Db, names: readonly string[]): Promise<Due> {
       select from trestle_jobs.job where job.name = asked.name and state < 'active' and not blocked
         and start_after <= now() and ${isMeant}))`
   const { rows } = await sql<Due>`
-    select (extract(epoch from now()) * 1000)::float8 as now,
-      ${withOne(sql`priority <= ${highestPriority}`)} as ready,
+    select ${withOne(sql`priority <= ${highestPriority}`)} as ready,
       ${withOne(sql`priority > ${highestPriority}`)} as suspects`.execute(db)
   return rows[0]!
 }

@@ -19,7 +19,7 @@ import { affected } from "./jobs.ts"
 import { Pump } from "./pump.ts"
 import { giveBack, lostAfterMs, rescueLost, touchEveryMs } from "./rescue.ts"
 import { Settling } from "./settle.ts"
-import { Steadiness } from "./steadiness.ts"
+import { askSteadiness } from "./steadiness.ts"
 
 const lookEveryMs = 1000
 const sweepEveryMs = 3600_000
@@ -58,7 +58,6 @@ export class JobWorker {
   private busyAt = performance.now()
   private sweptAt = 0
   private readonly lostAfterMs: number
-  private readonly steadiness: Steadiness
 
   private constructor(options: JobWorkerOptions, boss: PgBoss) {
     this.options = options
@@ -69,7 +68,6 @@ export class JobWorker {
     this.log = log
     this.settling = new Settling({ boss, db: database.db, log })
     this.lostAfterMs = lostAfterMs(options.blockTimeoutMs)
-    this.steadiness = new Steadiness(this.lostAfterMs)
     const stuck = ({ job, id }: Attempt) => {
       log.error(`HARAKIRI: job ${job.name} (${id}) goes on although it was told to stop.`)
       options.onStuck?.(`its job ${job.name} did not stop`)
@@ -173,7 +171,6 @@ export class JobWorker {
   private async lookOnce(): Promise<void> {
     const now = performance.now()
     const due = await askDue(this.options.database.db, this.names)
-    this.steadiness.answered(due.now)
     if (now - this.touchedAt >= touchEveryMs) await this.touch(now)
     if (this.isStopping) return
     for (const name of due.ready) this.pumps.get(name)?.fill()
@@ -182,7 +179,7 @@ export class JobWorker {
       if (this.alone) this.alone.run()
       else this.options.onSuspects?.()
     }
-    if (this.options.runs !== "alone") await this.tidy(now, due.now)
+    if (this.options.runs !== "alone") await this.tidy(now)
   }
 
   /** Says that they run, and calls off what is no longer ours: cancelled, or given to another process. */
@@ -202,9 +199,10 @@ export class JobWorker {
     this.touchedAt = now
   }
 
-  private async tidy(now: number, asked: number): Promise<void> {
-    if (this.steadiness.isSteady) {
-      const { db } = this.options.database
+  private async tidy(now: number): Promise<void> {
+    const { db } = this.options.database
+    const { isSteady, asked } = await askSteadiness(db, this.lostAfterMs)
+    if (isSteady) {
       const lost = { asked, afterMs: this.lostAfterMs }
       const { count, dead } = await rescueLost({ db, boss: this.boss }, this.names, lost)
       if (count > 0) this.log.warn(`${count} jobs ran in a process that is gone; they are tried again, each alone.`)

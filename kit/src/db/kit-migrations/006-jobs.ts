@@ -23,10 +23,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       until  timestamptz not null,
       primary key (name, key)
     )`.execute(db)
+  // One row: since when the database has been asked all the time, and when it was last, by whichever process.
+  await sql`create table trestle.job_watch (since timestamptz not null, seen timestamptz not null)`.execute(db)
+  await sql`insert into trestle.job_watch values (now(), now())`.execute(db)
   await sql`create index unique_jobs_until on trestle.unique_jobs (until)`.execute(db)
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
-  await sql`drop table trestle.job_progress, trestle.unique_jobs`.execute(db)
+  await sql`drop table trestle.job_progress, trestle.unique_jobs, trestle.job_watch`.execute(db)
   await dropJobTables(db)
 }
