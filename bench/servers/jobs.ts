@@ -28,7 +28,7 @@ const noop = (concurrency: number) =>
 const one = noop(10)
 const app = { name: "bench", routes: {}, jobs: [one], folder }
 await declareJobs(database, app.jobs, log)
-const { jobs, context } = openCapabilities({ app, config, database, log })
+const { jobs, context } = openCapabilities({ app, config, mode: "production", database, log })
 
 serveJobs({
   async fill(count) {
