@@ -6,14 +6,18 @@ import { test } from "node:test"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import { type Command, makeProject, type Project, urlOf } from "./project.ts"
 
-const application = `import { type Api, defineApp, Type } from "trestle"
+const application = `import { type Api, defineApp, job, Type } from "trestle"
 import { text } from "./text.ts"
 
+const say = job("say", { data: Type.Object({}) }, ({ log }) => log.info("In the background: " + text))
 const routes = (api: Api) => {
-  /** Says the text. */
-  api.get("/", { role: "visitor", schema: { response: { 200: Type.Any() } } }, async () => text)
+  /** Says the text, here and in the background. */
+  api.get("/", { role: "visitor", schema: { response: { 200: Type.Any() } } }, async () => {
+    await api.jobs.send(say, {})
+    return text
+  })
 }
-export default defineApp({ routes: { text: routes }, folder: import.meta.dirname })
+export default defineApp({ routes: { text: routes }, jobs: [say], folder: import.meta.dirname })
 `
 const textOf = (text: string) => `export const text: string = "${text}"\n`
 const files = { "app/app.ts": application, "app/text.ts": textOf("first") }
@@ -38,6 +42,7 @@ test("the server starts again at each change, however the file is saved", async 
   await write("app/migrations/README.md", "Each file is a change of the tables.")
   const dev = project.start(["dev"], { DATABASE_URL: urlOf(address) })
   assert.equal(await answer(dev), "first")
+  await dev.says(/job say: In the background: first/)
 
   // Twice: the first one takes away the file that a watcher of files would look at.
   for (const text of ["second", "third"]) {
