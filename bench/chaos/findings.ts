@@ -9,7 +9,7 @@ export type Finding =
 /** What a promise is put to the test with. */
 export interface Chaos {
   project: Project
-  /** The form that takes seconds, of all promises together less than 90. */
+  /** The form that takes seconds, but for two minutes of a cron. */
   isShort: boolean
 }
 

@@ -1,6 +1,7 @@
 /** The application that is put to the test: each route says which process answers, or does what a bad day brings. */
 import { spawn } from "node:child_process"
 import { type Api, sql, Type } from "trestle"
+import { jobs } from "./jobs-app.ts"
 
 const anything = { 200: Type.Any() }
 const open = { role: "visitor", schema: { response: anything } } as const
@@ -95,4 +96,30 @@ export function routes(api: Api): void {
     for (let i = 0; i < 1000; i++) api.log.info(`line ${body.n} ${i} ${"-".repeat(60)} end`)
     return { pid: process.pid }
   })
+
+  const Sent = Type.Object({
+    name: Type.String(),
+    from: Type.Integer(),
+    count: Type.Integer(),
+    isApart: Type.Boolean({ default: false }),
+    isRolledBack: Type.Boolean({ default: false }),
+  })
+
+  /** Sends numbered jobs in one transaction, or each in one of its own, which may be rolled back. */
+  api.post(
+    "/jobs",
+    { role: "visitor", timeout: "2 minutes", schema: { body: Sent, response: anything } },
+    async ({ body: { name, from, count, isApart, isRolledBack } }) => {
+      const sent = jobs.find((one) => one.name === name)!
+      const numbers = Array.from({ length: count }, (_, i) => from + i)
+      const send = (some: number[]) =>
+        db.transaction().execute(async (tx) => {
+          for (const n of some) await api.jobs.send(sent, { n }, { tx })
+          if (isRolledBack) throw new Error("rolled back")
+        })
+      if (!isApart) await send(numbers)
+      else await Promise.allSettled(numbers.map((n) => send([n])))
+      return {}
+    },
+  )
 }

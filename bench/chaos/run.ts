@@ -4,6 +4,7 @@ import { balance } from "./balance.ts"
 import { caps } from "./caps.ts"
 import type { Finding, Trial } from "./findings.ts"
 import { idempotency } from "./idempotency.ts"
+import { jobs } from "./jobs.ts"
 import { kills } from "./kills.ts"
 import { limits } from "./limits.ts"
 import { logs } from "./logs.ts"
@@ -24,6 +25,7 @@ const trials: Record<string, Trial> = {
   stops,
   services,
   idempotency,
+  jobs,
   limits,
   balance,
   watchdog,

@@ -28,13 +28,20 @@ const files = {
   "package.json": '{ "type": "module", "main": "app/app.ts" }',
   "app/app.ts": [
     'import { defineApp } from "trestle"',
+    'import { jobs } from "./jobs-app.ts"',
     'import { routes } from "./routes.ts"',
-    'export default defineApp({ name: "chaos", routes: { chaos: routes }, folder: import.meta.dirname })\n',
+    'export default defineApp({ name: "chaos", routes: { chaos: routes }, jobs, folder: import.meta.dirname })\n',
   ].join("\n"),
   "app/migrations/001_numbers.ts": `import { type Db, sql } from "trestle"
 
 export const up = async (db: Db) => void (await sql\`create table numbers (n integer)\`.execute(db))
 export const down = async (db: Db) => void (await sql\`drop table numbers\`.execute(db))
+`,
+  "app/migrations/002_runs.ts": `import { type Db, sql } from "trestle"
+
+export const up = async (db: Db) =>
+  void (await sql\`create table runs (name text, n integer, pid integer, at timestamptz default clock_timestamp())\`.execute(db))
+export const down = async (db: Db) => void (await sql\`drop table runs\`.execute(db))
 `,
 }
 
@@ -66,7 +73,7 @@ export async function makeProject(): Promise<Project> {
     await writeFile(join(folder, name), text)
   }
   for (const [name, text] of Object.entries(files)) await write(name, text)
-  await cp(join(import.meta.dirname, "routes.ts"), join(folder, "app/routes.ts"))
+  for (const name of ["routes.ts", "jobs-app.ts"]) await cp(join(import.meta.dirname, name), join(folder, "app", name))
   await symlink(join(root, "node_modules"), join(folder, "node_modules"))
   return {
     folder,
@@ -223,6 +230,12 @@ export class Server {
     return processes.filter(({ name, state }) => name.startsWith("web") && state === "ready")
   }
 
+  /** Those that run jobs. */
+  async readyJobs(): Promise<ProcessStatus[]> {
+    const { processes } = await this.status()
+    return processes.filter(({ name, state }) => name.startsWith("job") && state === "ready")
+  }
+
   async readyPids(): Promise<number[]> {
     return (await this.ready()).map(({ pid }) => pid!)
   }
@@ -246,10 +259,13 @@ export class Server {
     return load
   }
 
+  async databaseUrl(): Promise<string> {
+    return (await capture([...trestle, "db", "url"], this.folder)).stdout.trim()
+  }
+
   /** A connection to its database. */
   async database(): Promise<pg.Client> {
-    const { stdout } = await capture([...trestle, "db", "url"], this.folder)
-    const client = new pg.Client(stdout.trim())
+    const client = new pg.Client(await this.databaseUrl())
     client.on("error", () => {})
     await client.connect()
     return client
