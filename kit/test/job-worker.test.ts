@@ -259,7 +259,8 @@ test("what is taken of a long queue is read, and not all that waits", async (t) 
   }
   // What a connection has read it tells when it ends.
   while ((await read()) < count) await new Promise(setImmediate)
-  assert.ok((await read()) < 20 * count, `${await read()} were read, to take ${count}`)
+  // All that waits would be 300 for each. Those that were taken are met a few times too, until PostgreSQL clears them away.
+  assert.ok((await read()) < 100 * count, `${await read()} were read, to take ${count}`)
 })
 
 test("nothing is rescued before the database has been there for a while, whichever process asked it", async (t) => {
