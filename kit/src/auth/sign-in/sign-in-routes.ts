@@ -40,7 +40,7 @@ export function signInRoutes(api: Api, { accounts, config, here, providers, log 
   for (const provider of providers) {
     const path = `/auth/sign-in/${provider.id}`
     const wayBack = (request: FastifyRequest) =>
-      `${config.sign_in.public_url ?? `${request.protocol}://${request.host}`}${path}/callback`
+      `${config.server.public_url ?? `${request.protocol}://${request.host}`}${path}/callback`
 
     api.get(path, route, async (request, reply) =>
       orFailure(provider, request, reply, async () => {

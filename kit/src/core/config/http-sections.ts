@@ -5,6 +5,14 @@ import { originExpected, parseOrigin } from "../origin.ts"
 import { parseRate, rateExpected } from "../rate.ts"
 import { Duration, Size } from "./kinds.ts"
 
+const publicUrlExpected = 'scheme, host and port of this server, such as "https://api.example.com"'
+
+function parsePublicUrl(text: string): string {
+  const url = URL.parse(text)
+  if (!url || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`) throw new TypeError(publicUrlExpected)
+  return url.origin
+}
+
 export const server = Type.Object(
   {
     host: Type.String({
@@ -21,6 +29,17 @@ export const server = Type.Object(
       maximum: 65535,
       description: "The port. 0 takes any free one, and the start prints it.",
     }),
+    public_url: Type.Optional(
+      Type.Decode(
+        Type.String({
+          env: "PUBLIC_URL",
+          expected: publicUrlExpected,
+          description:
+            "Where people find this server, such as `https://api.example.com`; sign-in providers send them back there. Needed where a proxy in front changes `Host`; otherwise the request says it.",
+        }),
+        parsePublicUrl,
+      ),
+    ),
     body_limit: Size({
       default: "1 MB",
       description: "The largest request body. More is answered 413; a JSON API rarely needs as much.",

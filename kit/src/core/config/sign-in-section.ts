@@ -18,14 +18,6 @@ const ProviderUrl = (options: SettingOptions) =>
     return text
   })
 
-const originExpected = 'scheme, host and port of this server, such as "https://api.example.com"'
-
-function parsePublicUrl(text: string): string {
-  const url = URL.parse(text)
-  if (!url || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`) throw new TypeError(originExpected)
-  return url.origin
-}
-
 const clientId = { minLength: 1, description: "What the provider calls this server." }
 const clientSecret = { minLength: 1, description: "The secret of the OAuth app there." }
 
@@ -34,17 +26,6 @@ const trustDescription =
 
 export const sign_in = Type.Object(
   {
-    public_url: Type.Optional(
-      Type.Decode(
-        Type.String({
-          env: "PUBLIC_URL",
-          expected: originExpected,
-          description:
-            "Where browsers find this server, which providers send them back to. Needed only where a proxy in front changes `Host`; otherwise the request says it.",
-        }),
-        parsePublicUrl,
-      ),
-    ),
     oidc: Type.Object({
       issuer: Type.Optional(
         ProviderUrl({
