@@ -93,6 +93,20 @@ test("data of another version of the job fails the attempt", async (t) => {
   assert.deepEqual(told, [])
 })
 
+test("an error that is final makes a dead letter at once", async (t) => {
+  const never = job("never", { data: Type.Object({}) }, () => {
+    throw Object.assign(new Error("There is nobody of that name."), { isFinal: true })
+  })
+  const { jobs, log } = await testApp(t, appOf(never))
+  const id = await jobs.send(never, {})
+  assert.equal((await jobs.run({ early: true })).length, 1)
+  const { phase, attempts, error } = (await jobs.find(id))!
+  assert.deepEqual({ phase, attempts, error }, { phase: "dead", attempts: 1, error: "There is nobody of that name." })
+  assert.match(log.join(""), /\(ERROR\) job never: Attempt 1 failed after \d+ ms; it was the last: a dead letter\./)
+  assert.equal(await jobs.retry(id), true)
+  assert.equal((await jobs.run({ early: true })).length, 1)
+})
+
 test("an attempt that fails is tried again, and the last one makes a dead letter that can be sent again", async (t) => {
   let isBroken = true
   const numbers: number[] = []

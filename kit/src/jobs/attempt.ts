@@ -147,6 +147,10 @@ export interface Outcomes {
   postpone(attempt: Attempt, delayMs: number): Promise<void>
 }
 
+/** Whether an error says of itself, by `isFinal`, that another attempt would fail in the same way. */
+export const isFinal = (error: unknown): boolean =>
+  error instanceof Error && "isFinal" in error && error.isFinal === true
+
 /** Runs an attempt to its end, and has that told. Never rejects. */
 export async function runAttempt(attempt: Attempt, outcomes: Outcomes): Promise<void> {
   const { log, number, began } = attempt
@@ -166,8 +170,9 @@ export async function runAttempt(attempt: Attempt, outcomes: Outcomes): Promise<
       return
     }
     const failure = { err: error as Error }
-    if (attempt.isLast) log.error(failure, `Attempt ${number} failed after ${took()}; it was the last: a dead letter.`)
-    else log.warn(failure, `Attempt ${number} failed after ${took()}, and it is tried again.`)
+    if (attempt.isLast || isFinal(error)) {
+      log.error(failure, `Attempt ${number} failed after ${took()}; it was the last: a dead letter.`)
+    } else log.warn(failure, `Attempt ${number} failed after ${took()}, and it is tried again.`)
     await outcomes.fail(attempt, error)
   }
 }

@@ -39,7 +39,10 @@ export type ReadableBy<T> = Role | ((caller: User | null, data: T) => boolean)
 export interface JobOptions<S extends TObject> {
   /** What the job is told. It lies in the database as it is: no secrets. */
   data: S
-  /** How often it is tried again when an attempt fails; then it is a dead letter. Default 5: some minutes of trouble. */
+  /**
+   * How often it is tried again when an attempt fails; then it is a dead letter. Default 5: some minutes of trouble. An error whose
+   * `isFinal` is true makes it one at once: `throw Object.assign(new Error("…"), { isFinal: true })`.
+   */
   retries?: number
   /** The wait before the second attempt, doubled before each next one, and up to twice that by chance. Default "5 seconds". */
   retryDelay?: string

@@ -77,10 +77,12 @@ export async function rescueLost(
   return { count: rows.length - dead.length, dead }
 }
 
-/** Of a job that ended by itself, though it failed: it need not be alone the next time. */
-export async function keepForRetry(db: Db, { name, id, retryCount }: Fetched): Promise<void> {
+/** Of a job that ended by itself, though it failed: it need not be alone the next time; with `isLast` there is none. */
+export async function keepForRetry(db: Db, { name, id, retryCount }: Fetched, isLast: boolean): Promise<void> {
   await sql`
-    update trestle_jobs.job set priority = ${plain}, keep_until = ${kept}
+    update trestle_jobs.job set
+      priority = ${plain}, keep_until = ${kept},
+      retry_limit = case when ${isLast} then retry_count else retry_limit end
     where name = ${name} and id = ${id} and state = 'active' and retry_count = ${retryCount}`.execute(db)
 }
 

@@ -4,7 +4,7 @@ import type { PgBoss } from "pg-boss"
 import type { Log } from "../core/log.ts"
 import { createMask } from "../core/mask.ts"
 import { type Db, isUnreachable } from "../db/database.ts"
-import type { Attempt, Outcomes } from "./attempt.ts"
+import { type Attempt, isFinal, type Outcomes } from "./attempt.ts"
 import { storable } from "./job-data.ts"
 import { giveBack, keepForRetry } from "./rescue.ts"
 
@@ -46,10 +46,10 @@ export class Settling implements Outcomes {
     )
   }
 
-  /** It failed, and is tried again after a while unless it was the last attempt. */
+  /** It failed, and is tried again after a while unless it was the last attempt, or every other one would fail too. */
   async fail({ job, fetched }: Attempt, error: unknown): Promise<void> {
     await this.insist(async () => {
-      await keepForRetry(this.db, fetched)
+      await keepForRetry(this.db, fetched, isFinal(error))
       await this.boss.fail(job.name, fetched, outputOf(error))
     })
   }
