@@ -15,6 +15,8 @@ import type { Reply } from "./core/schema.ts"
 import type { RequestSession } from "./core/session.ts"
 import type { Db } from "./db/database.ts"
 import type { AnyJob, Jobs } from "./jobs/job.ts"
+import type { Mail } from "./mail/mail.ts"
+import type { AnyMailTemplate } from "./mail/template.ts"
 import type { Kv } from "./store/kv.ts"
 import type { Webhooks } from "./webhooks/webhooks.ts"
 
@@ -26,6 +28,8 @@ declare module "fastify" {
     kv: Kv
     /** Background jobs: sends them, and says how they are. */
     jobs: Jobs
+    /** Mail: `mail.send({ to, template, data })`, by a job. */
+    mail: Mail
     /** Outgoing webhooks: endpoints, and events that are sent to them. */
     webhooks: Webhooks
     /** The settings, the application's own sections among them. */
@@ -96,6 +100,8 @@ export interface App {
   config?: { [K in keyof AppConfig]: TSchema } & Record<string, TSchema>
   /** Its background jobs and crons. */
   jobs?: readonly AnyJob[]
+  /** What its mails say. One with the name of a mail of the kit's takes its place. */
+  mails?: readonly AnyMailTemplate[]
   /** Processes of its own that run as long as the server does, by name; one that ends is started again. */
   programs?: Record<string, Program>
 }

@@ -7,6 +7,10 @@ import type { Database } from "./db/database.ts"
 import type { OpenRedis } from "./db/redis.ts"
 import type { AnyJob, JobContext } from "./jobs/job.ts"
 import { type OpenJobs, openJobs } from "./jobs/jobs.ts"
+import { createMail, type Mail } from "./mail/mail.ts"
+import { sendMail } from "./mail/mail-job.ts"
+import { templatesOf } from "./mail/templates.ts"
+import type { Transport } from "./mail/transport.ts"
 import { openStore, type Store } from "./store/store.ts"
 import { deliveryRules } from "./webhooks/deliver.ts"
 import { deliverWebhook } from "./webhooks/deliver-webhook.ts"
@@ -15,6 +19,7 @@ import { openWebhooks, type Webhooks } from "./webhooks/webhooks.ts"
 export interface Capabilities {
   kv: Store
   jobs: OpenJobs
+  mail: Mail
   webhooks: Webhooks
   /** The same as handlers of jobs get it. */
   context: JobContext
@@ -23,7 +28,13 @@ export interface Capabilities {
 }
 
 /** Every job that there may be: the kit's and the application's. */
-export const jobsOf = (app: App): AnyJob[] => [deliverWebhook, ...(app.jobs ?? [])]
+export const jobsOf = (app: App): AnyJob[] => [sendMail, deliverWebhook, ...(app.jobs ?? [])]
+
+const nowhere: Transport = {
+  async send() {
+    throw new Error("There is no way for mails here.")
+  },
+}
 
 export function openCapabilities({
   app,
@@ -31,6 +42,7 @@ export function openCapabilities({
   mode,
   database,
   redis,
+  transport = nowhere,
   log,
 }: {
   app: App
@@ -38,16 +50,21 @@ export function openCapabilities({
   mode: Mode
   database: Database
   redis?: OpenRedis | undefined
+  /** The way that mails go. Without one none can be sent, where only routes are looked at. */
+  transport?: Transport
   log: Log
 }): Capabilities {
   const kv = openStore({ database, redis, log })
   const jobs = openJobs(database, jobsOf(app), log)
+  const templates = templatesOf([], app.mails)
+  const mail = createMail({ config, app: app.name, templates, transport, jobs })
   const webhooks = openWebhooks({ db: database.db, jobs, rules: deliveryRules(config, mode) })
   return {
     kv,
     jobs,
+    mail,
     webhooks,
-    context: { db: database.db, kv, jobs, webhooks, config },
+    context: { db: database.db, kv, jobs, mail, webhooks, config },
     async close() {
       kv.close()
       await jobs.close()

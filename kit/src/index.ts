@@ -38,6 +38,9 @@ export type {
   Jobs,
   SendOptions,
 } from "./jobs/job.ts"
+export { MailFailure } from "./mail/failure.ts"
+export type { Mail, OutgoingMail } from "./mail/mail.ts"
+export { type MailContent, type MailTemplate, type MailTemplateInput, mailTemplate } from "./mail/template.ts"
 export type { AppendOptions, ItemsOptions, Kv, Lifetime, PopOptions } from "./store/kv.ts"
 export { WebhookEndpoint, WebhookEventType } from "./webhooks/endpoint.ts"
 export { verifyWebhook, type WebhookPayload } from "./webhooks/signature.ts"

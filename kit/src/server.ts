@@ -46,6 +46,7 @@ import { plainSecurityHeaders, securityHeaders } from "./http/security-headers.t
 import { openStaticFiles, staticFiles } from "./http/static/static-files.ts"
 import type { Tls } from "./http/tls.ts"
 import { compileValidator } from "./http/validation.ts"
+import { devMail } from "./mail/dev-mail.ts"
 
 export interface ServerOptions {
   app: App
@@ -103,9 +104,10 @@ export async function createServer({
   })
   refuseTunnels(server, refuse)
   server.decorate("db", database.db)
-  const { kv, jobs, webhooks } = capabilities
+  const { kv, jobs, mail, webhooks } = capabilities
   server.decorate("kv", kv)
   server.decorate("jobs", jobs)
+  server.decorate("mail", mail)
   server.decorate("webhooks", webhooks)
   // A stop waits for requests, so requests should wait for nothing.
   server.addHook("preClose", async () => kv.stopWaiting())
@@ -166,6 +168,12 @@ export async function createServer({
     userRoutes(api as unknown as Api, accounts)
     await authPages(api as unknown as Api, { accounts, providers, config, app: app.name, log: log.for("auth") })
   })
+  if (mode !== "production") {
+    await server.register(async (api) => {
+      closeByDefault(api, rules)
+      devMail(api, mail, app.name)
+    })
+  }
   for (const [key, routes] of Object.entries(app.routes)) {
     await server.register(
       async (api) => {

@@ -3,6 +3,9 @@
  * role. Works in any `node:test` file; `trestle test` only makes it faster, since all tests then share one PostgreSQL.
  */
 import { randomBytes } from "node:crypto"
+import { rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { TestContext } from "node:test"
 import type { FastifyInstance } from "fastify"
 import { sql } from "kysely"
@@ -22,6 +25,9 @@ import { declareJobs, openBoss } from "./jobs/boss.ts"
 import type { AnyJob, Jobs } from "./jobs/job.ts"
 import { type Ran, runNow } from "./jobs/run-now.ts"
 import { Settling } from "./jobs/settle.ts"
+import { readMail } from "./mail/read-mail.ts"
+import { transportOf } from "./mail/settings.ts"
+import type { Transport } from "./mail/transport.ts"
 import { createServer } from "./server.ts"
 import type { Kv } from "./store/kv.ts"
 
@@ -66,10 +72,12 @@ export interface TestApp {
   kv: Kv
   /** Its background jobs: nothing runs until it is told to. */
   jobs: TestJobs
+  /** The mails that were sent, oldest first: they are sent by jobs, so when those have run. */
+  mails: SentMail[]
   /** Fastify itself. */
   server: FastifyInstance
   config: Config
-  /** What it logged so far, a line each, from WARN up. */
+  /** What it logged so far, a line each, from WARN up, or from `LOGGING_LEVEL` where that is set. */
   log: string[]
 }
 
@@ -82,6 +90,17 @@ export interface TestJobs extends Jobs {
    * is in the list with its error. `early`: also what is delayed, or waits to be tried again.
    */
   run(options?: { early?: boolean }): Promise<Ran[]>
+}
+
+/** A mail that was sent, as its reader sees it. */
+export interface SentMail {
+  /** The id of the job that sent it. */
+  id: string
+  from: string
+  to: string
+  subject: string
+  text: string
+  html?: string
 }
 
 export interface TestOptions {
@@ -104,8 +123,11 @@ export async function testApp(
   const settings = { RATE_LIMIT_ENABLED: "false", ...env }
   const config = loadConfig({ folder: "/nonexistent", env: settings, ...(app.config && { sections: app.config }) })
   const lines: string[] = []
-  const log = new Log("warn", "server", (line) => void lines.push(line))
+  const log = new Log(env.LOGGING_LEVEL ?? "warn", "server", (line) => void lines.push(line))
 
+  const folder = join(tmpdir(), `trestle-test-${randomBytes(6).toString("hex")}`)
+  const mails: SentMail[] = []
+  const transport = recorded(transportOf(config, mode, folder), mails)
   const testDatabase = await createTestDatabase(await ledgersOf(app.folder))
   const database = openDatabase(
     testDatabase.address,
@@ -129,10 +151,11 @@ export async function testApp(
     await redis?.close()
     await database.close()
     await testDatabase.drop()
+    await rm(folder, { recursive: true, force: true })
   })
   if (config.redis.url) redis = await openRedis(config.redis.url, `test-${randomBytes(6).toString("hex")}:`, log)
   await declareJobs(database, jobsOf(app), log)
-  capabilities = openCapabilities({ app, config, mode, database, redis, log })
+  capabilities = openCapabilities({ app, config, mode, database, redis, transport, log })
   server = await createServer({ app, config, mode, database, capabilities, redis, log })
   const url = await server.listen({ host: "127.0.0.1", port: 0 })
   const testJobs = jobsUnderTest({ jobs: jobsOf(app), database, capabilities, log })
@@ -155,7 +178,20 @@ export async function testApp(
     return { ...caller(url, async () => ({ cookie: await cookies.get(key)! })), ...credentials }
   }
   const visitor = caller(url, async () => ({}))
-  return { url, visitor, as, person, db: database.db, jobs: testJobs, kv: capabilities.kv, server, config, log: lines }
+  const { kv } = capabilities
+  return { url, visitor, as, person, db: database.db, jobs: testJobs, mails, kv, server, config, log: lines }
+}
+
+/** Keeps what is sent, as it went out. */
+function recorded(transport: Transport, mails: SentMail[]): Transport {
+  const send = transport.send.bind(transport)
+  transport.send = async (mail, signal) => {
+    await send(mail, signal)
+    const { headers, text, html } = readMail(mail.raw)
+    const [from = "", to = "", subject = ""] = ["from", "to", "subject"].map((name) => headers.get(name))
+    mails.push({ id: mail.id, from, to, subject, text, ...(html !== undefined && { html }) })
+  }
+  return transport
 }
 
 function jobsUnderTest({

@@ -35,9 +35,10 @@ test("every line of .env.example works as soon as its # is taken away, except th
 
   writeFileSync(join(folder, ".env"), lines.replace(/^(API_TOKEN_HASH=).*$/m, `$1${"a".repeat(64)}`))
   const set = effectiveSettings({ folder, env: {} }).filter(({ from }) => from !== "default")
+  const mail = ["SMTP_URL", "MAIL_FROM"]
   const signIn = ["OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"]
   assert.deepEqual(
     set.map(({ env }) => env),
-    ["HOST", "PORT", "DATABASE_URL", "REDIS_URL", ...signIn, "API_TOKEN_HASH", "LOG_SQL"],
+    ["HOST", "PORT", "PUBLIC_URL", "DATABASE_URL", "REDIS_URL", ...signIn, ...mail, "API_TOKEN_HASH", "LOG_SQL"],
   )
 })

@@ -140,17 +140,17 @@ test("a key __proto__ in an object that allows any key is data", (t) => {
 })
 
 test("a setting without a default must be given, and the message says how", (t) => {
-  const mail = Type.Object({ sender: Type.String() })
-  assert.throws(() => load(t, {}, {}, { mail }), {
+  const post = Type.Object({ sender: Type.String() })
+  assert.throws(() => load(t, {}, {}, { post }), {
     name: "BootError",
     message:
-      "The configuration has a mistake:\n  - mail.sender is missing. Set MAIL_SENDER, or mail.sender in config.json.",
+      "The configuration has a mistake:\n  - post.sender is missing. Set POST_SENDER, or post.sender in config.json.",
   })
 })
 
 test("a name that sounds secret is one, unless the schema denies it", (t) => {
   const own = {
-    mail: Type.Object({
+    post: Type.Object({
       api_key: Type.String({ default: "canary" }),
       public_key: Type.String({ default: "shown", secret: false }),
       relays: Type.Array(Type.Object({ password: Type.String() }), { default: [{ password: "canary" }] }),
@@ -159,7 +159,7 @@ test("a name that sounds secret is one, unless the schema denies it", (t) => {
   }
   const folder = mkdtempSync(join(tmpdir(), "trestle-config-"))
   t.after(() => rmSync(folder, { recursive: true }))
-  const values = effectiveSettings({ folder, env: {}, sections: own }).filter(({ key }) => key.startsWith("mail."))
+  const values = effectiveSettings({ folder, env: {}, sections: own }).filter(({ key }) => key.startsWith("post."))
   assert.deepEqual(
     values.map(({ value }) => value),
     ["(secret)", "shown", "(secret)", "(secret)"],

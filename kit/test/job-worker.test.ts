@@ -13,6 +13,8 @@ import type { AnyJob, JobState } from "../src/jobs/job.ts"
 import { JobWorker, type JobWorkerOptions } from "../src/jobs/job-worker.ts"
 import { openJobs } from "../src/jobs/jobs.ts"
 import { askSteadiness } from "../src/jobs/steadiness.ts"
+import { createMail } from "../src/mail/mail.ts"
+import { MailFolder } from "../src/mail/mail-folder.ts"
 import { openStore } from "../src/store/store.ts"
 import { deliveryRules } from "../src/webhooks/deliver.ts"
 import { openWebhooks } from "../src/webhooks/webhooks.ts"
@@ -50,7 +52,9 @@ async function jobsOn(t: TestContext, ...all: AnyJob[]) {
   const config = loadConfig({ folder: "/nonexistent", env: {} })
   const { db: handlersDb } = openOne(1)
   const webhooks = openWebhooks({ db: handlersDb, jobs, rules: deliveryRules(config, "test") })
-  const context = { db: handlersDb, kv: openStore({ database, redis: undefined, log }), jobs, webhooks, config }
+  const mails = { templates: new Map(), transport: new MailFolder("/nonexistent") }
+  const mail = createMail({ config, app: "sample", jobs, ...mails })
+  const context = { db: handlersDb, kv: openStore({ database, redis: undefined, log }), jobs, mail, webhooks, config }
   const { db } = database
   return {
     db,

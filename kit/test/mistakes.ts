@@ -1,5 +1,5 @@
 /** Mistakes that must not compile. Each `@ts-expect-error` is one; `npm run check` fails when one of them does compile. */
-import { type Api, ById, type Db, job, notFound, Type } from "trestle"
+import { type Api, ById, type Db, defineApp, job, type Mail, mailTemplate, notFound, Type } from "trestle"
 import { Item, ItemInput } from "./sample/app.ts"
 
 export async function right(api: Api) {
@@ -121,3 +121,34 @@ export async function jobs({ jobs }: Api) {
   // @ts-expect-error an option that there is not
   await jobs.send(greet, { name: "Ann" }, { after: "1 minute" })
 }
+
+const hello = mailTemplate("hello", { data: Type.Object({ name: Type.String() }) }, ({ data, config, link }) => {
+  data.name satisfies string
+  config.server.port satisfies number
+  // @ts-expect-error what the mail is not told
+  data.age
+  return { subject: "Hello", text: link("/") }
+})
+
+// @ts-expect-error a mail without text
+mailTemplate("wordless", { data: Type.Object({}) }, () => ({ subject: "Hello" }))
+
+// @ts-expect-error HTML that nobody escaped
+mailTemplate("unescaped", { data: Type.Object({}) }, () => ({ subject: "Hello", text: "", html: "<p>Hello" }))
+
+export async function mails({ mail }: Api) {
+  const id = await mail.send({ to: "ann@example.com", template: hello, data: { name: "Ann" } })
+  id satisfies string
+  // @ts-expect-error data that the mail does not take
+  await mail.send({ to: "ann@example.com", template: hello, data: { name: 7 } })
+  // @ts-expect-error data that is missing
+  await mail.send({ to: "ann@example.com", template: hello })
+  // @ts-expect-error more than one address
+  await mail.send({ to: ["ann@example.com"], template: hello, data: { name: "Ann" } })
+  // @ts-expect-error delivering is for jobs, which have an id
+  await mail.deliver({ to: "ann@example.com", template: hello, data: { name: "Ann" } })
+}
+
+job("writes", { data: Type.Object({}) }, async ({ mail }) => mail satisfies Mail)
+
+defineApp({ routes: {}, folder: "", mails: [hello] })

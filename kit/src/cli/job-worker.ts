@@ -4,6 +4,7 @@ import { showInFlight } from "../core/in-flight.ts"
 import { openDatabase } from "../db/database.ts"
 import { openJobConnections, ownConnections } from "../jobs/connections.ts"
 import { JobWorker, type JobWorkerOptions } from "../jobs/job-worker.ts"
+import { transportOf } from "../mail/settings.ts"
 import { databaseSettings } from "./database.ts"
 import { type Begun, runProcess, tellVitals, watch } from "./process.ts"
 import { redisOf } from "./redis.ts"
@@ -16,14 +17,15 @@ export const jobWorker = (runs: "crowd" | "alone"): Promise<void> =>
   runProcess("production", (begun) => run(begun, runs))
 
 async function run(begun: Begun, runs: "crowd" | "alone"): Promise<void> {
-  const { channel, app, config, opened, address } = begun
+  const { channel, project, app, config, mode, opened, address } = begun
   const { log } = opened
+  const transport = transportOf(config, mode, project.folder)
   const settings = databaseSettings(config)
   // Together they are as many as another process has.
   const poolSize = Math.max(1, settings.poolSize - ownConnections)
   const database = openDatabase(address, { ...settings, poolSize }, log)
   const redis = await redisOf(app, config, log)
-  const capabilities = openCapabilities({ app, config, mode: "production", database, redis, log })
+  const capabilities = openCapabilities({ app, config, mode, database, redis, transport, log })
   const watchdog = watch(begun)
   const jobs = await startJobs(begun, capabilities, runs)
 

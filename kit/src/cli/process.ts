@@ -6,6 +6,7 @@ import type { Config } from "../core/config/index.ts"
 import { BootError } from "../core/errors.ts"
 import { type OpenLog, openLog } from "../core/log/open.ts"
 import type { DatabaseAddress } from "../db/database.ts"
+import { warnOfNoMailServer } from "../mail/settings.ts"
 import type { Settings, Vitals } from "../supervisor/messages.ts"
 import { startWatchdog } from "../supervisor/watchdog.ts"
 import { WorkerChannel } from "../supervisor/worker-channel.ts"
@@ -50,6 +51,7 @@ export async function runProcess(mode: ProcessMode, work: (begun: Begun) => Prom
     if (migrations !== "done") {
       const apply = migrations === "apply"
       await prepareDatabase(address, { app, config, log: opened.log, apply, processes: poolsOf(config, mode) })
+      if (mode === "production") warnOfNoMailServer(config, opened.log)
     }
     channel.send({ type: "migrated" })
     await work({ channel, project, app, config, mode, opened, address, windowsFrom })

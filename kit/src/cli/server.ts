@@ -7,6 +7,7 @@ import type { OpenLog } from "../core/log/open.ts"
 import type { Mode } from "../core/mode.ts"
 import { type Database, type DatabaseAddress, openDatabase } from "../db/database.ts"
 import { loadTls, type Tls } from "../http/tls.ts"
+import { transportOf } from "../mail/settings.ts"
 import { createServer, type ServerOptions } from "../server.ts"
 import { databaseSettings } from "./database.ts"
 import type { Project } from "./project.ts"
@@ -36,10 +37,11 @@ export async function openServer(
   { project, app, config, opened: { log }, mode }: ServeOptions,
   more: Partial<ServerOptions> = {},
 ): Promise<OpenServer> {
+  const transport = transportOf(config, mode, project.folder)
   const tls = await loadTls(config.tls, { folder: project.folder, host: config.server.host, log })
   const database = openDatabase(address, databaseSettings(config), log)
   const redis = await redisOf(app, config, log)
-  const capabilities = openCapabilities({ app, config, mode, database, redis, log })
+  const capabilities = openCapabilities({ app, config, mode, database, redis, transport, log })
   const closeAll = async () => {
     await capabilities.close()
     await redis?.close()

@@ -35,7 +35,7 @@ export const server = Type.Object(
           env: "PUBLIC_URL",
           expected: publicUrlExpected,
           description:
-            "Where people find this server, such as `https://api.example.com`; sign-in providers send them back there. Needed where a proxy in front changes `Host`; otherwise the request says it.",
+            "Where people find this server, such as `https://api.example.com`: links in mails begin with it, and sign-in providers send people back there. Needed with `mail.smtp_url`, and where a proxy in front changes `Host`.",
         }),
         parsePublicUrl,
       ),

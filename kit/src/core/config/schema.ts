@@ -8,6 +8,7 @@ import { grantableRoles } from "../roles.ts"
 import { accounts, session } from "./account-sections.ts"
 import { cors, docs, json_response, logging, rate_limit, security, server, static_files, tls } from "./http-sections.ts"
 import { Duration, Size, Url } from "./kinds.ts"
+import { mail } from "./mail-section.ts"
 import { sign_in } from "./sign-in-section.ts"
 import { webhooks } from "./webhooks-section.ts"
 
@@ -189,6 +190,7 @@ export const KitSchema = Type.Object({
   accounts,
   session,
   sign_in,
+  mail,
   api_keys,
   roles: rolesSection,
   workers,
