@@ -19,5 +19,6 @@ export default defineApp({
   },
   jobs: [tellFans, forgetStale],
   mails: [welcome],
+  onSignup: ({ user: { email }, mail, tx }) => mail.send({ to: email, template: welcome, data: { email }, tx }),
   folder: import.meta.dirname,
 })

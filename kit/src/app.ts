@@ -102,8 +102,31 @@ export interface App {
   jobs?: readonly AnyJob[]
   /** What its mails say. One with the name of a mail of the kit's takes its place. */
   mails?: readonly AnyMailTemplate[]
+  /**
+   * Does what a new account brings with it, when somebody signs up by themselves, in the transaction that makes the account: what
+   * it sends with `tx` is committed with the account, and an error leaves neither.
+   * @example onSignup: ({ user: { email }, mail, tx }) => mail.send({ to: email, template: welcome, data: { email }, tx })
+   */
+  onSignup?(signup: Signup): unknown
   /** Processes of its own that run as long as the server does, by name; one that ends is started again. */
   programs?: Record<string, Program>
+}
+
+/** A new account, and what to greet its owner with. */
+export interface Signup {
+  user: {
+    id: string
+    email: string
+    first_name: string
+    last_name: string
+    fullname: string
+    company?: string
+  }
+  /** The transaction that makes the account. */
+  tx: Db
+  jobs: Jobs
+  mail: Mail
+  config: Config
 }
 
 /** A command, run in the project's folder with the server's environment. It is stopped by SIGTERM. */

@@ -1,5 +1,7 @@
 /** What handlers of routes and of jobs are given besides the database, opened for one process. */
 import type { App } from "./app.ts"
+import { sendLink } from "./auth/link-job.ts"
+import { accountMails } from "./auth/link-mails.ts"
 import type { Config } from "./core/config/index.ts"
 import type { Log } from "./core/log.ts"
 import type { Mode } from "./core/mode.ts"
@@ -28,7 +30,7 @@ export interface Capabilities {
 }
 
 /** Every job that there may be: the kit's and the application's. */
-export const jobsOf = (app: App): AnyJob[] => [sendMail, deliverWebhook, ...(app.jobs ?? [])]
+export const jobsOf = (app: App): AnyJob[] => [sendMail, sendLink, deliverWebhook, ...(app.jobs ?? [])]
 
 const nowhere: Transport = {
   async send() {
@@ -56,7 +58,7 @@ export function openCapabilities({
 }): Capabilities {
   const kv = openStore({ database, redis, log })
   const jobs = openJobs(database, jobsOf(app), log)
-  const templates = templatesOf([], app.mails)
+  const templates = templatesOf(Object.values(accountMails), app.mails)
   const mail = createMail({ config, app: app.name, templates, transport, jobs })
   const webhooks = openWebhooks({ db: database.db, jobs, rules: deliveryRules(config, mode) })
   return {

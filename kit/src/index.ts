@@ -1,6 +1,7 @@
 /** Everything that an application may import; nothing else. Tests import `trestle/testing` besides. */
 export { sql } from "kysely"
-export { type Api, type App, defineApp, type Routes } from "./app.ts"
+export { type Api, type App, defineApp, type Routes, type Signup } from "./app.ts"
+export { AccountMail } from "./auth/link-mails.ts"
 export { BaseResponse, baseResponse } from "./core/base-response.ts"
 export type { Config, Section } from "./core/config/index.ts"
 export { Duration, Size, Url } from "./core/config/index.ts"

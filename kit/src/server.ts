@@ -6,6 +6,7 @@ import { type Api, type App, pathOf } from "./app.ts"
 import { accountRoutes } from "./auth/account-routes.ts"
 import { addCallers } from "./auth/authorize.ts"
 import { identityRoutes } from "./auth/identity-routes.ts"
+import { linkRoutes } from "./auth/link-routes.ts"
 import { login } from "./auth/login.ts"
 import { meRoutes } from "./auth/me-routes.ts"
 import { type AuthOptions, openAuth } from "./auth/open-auth.ts"
@@ -139,7 +140,7 @@ export async function createServer({
   idempotentRoutes(server, log.for("idempotency"))
   documentation(server, { app, config, mode })
 
-  const { identify, accounts, close } = openAuth({ config, database, redis, log })
+  const { identify, accounts, close } = openAuth({ app, config, database, redis, jobs, mail, log })
   server.addHook("onClose", close)
   requestSessions(server, accounts.sessions)
   const providers = openProviders(config.sign_in)
@@ -165,6 +166,7 @@ export async function createServer({
     accountRoutes(api as unknown as Api, accounts)
     meRoutes(api as unknown as Api, accounts)
     identityRoutes(api as unknown as Api, accounts, providers)
+    linkRoutes(api as unknown as Api, accounts)
     userRoutes(api as unknown as Api, accounts)
     await authPages(api as unknown as Api, { accounts, providers, config, app: app.name, log: log.for("auth") })
   })

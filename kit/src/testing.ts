@@ -174,7 +174,8 @@ export async function testApp(
   const person: TestApp["person"] = (role, name = role) => {
     const credentials = { email: `${name}@example.com`.toLowerCase(), password: "Correct horse 7" }
     const key = `${role} ${name}`
-    if (!cookies.has(key)) cookies.set(key, logIn(url, database.db, { role, name, ...credentials }))
+    const isVerified = config.accounts.verify_email === "required"
+    if (!cookies.has(key)) cookies.set(key, logIn(url, database.db, { role, name, isVerified, ...credentials }))
     return { ...caller(url, async () => ({ cookie: await cookies.get(key)! })), ...credentials }
   }
   const visitor = caller(url, async () => ({}))
@@ -227,13 +228,19 @@ function jobsUnderTest({
 async function logIn(
   url: string,
   db: Db,
-  { email, password, role, name }: { email: string; password: string; role: string; name: string },
+  {
+    email,
+    password,
+    role,
+    name,
+    isVerified,
+  }: { email: string; password: string; role: string; name: string; isVerified: boolean },
 ): Promise<string> {
   const passwords = createPasswords()
   const hash = await passwords.hash(password)
   passwords.close()
   const names = { first_name: name, last_name: "Miller" }
-  if (!(await createAccount(db, { email, password: hash, role, ...names }))) {
+  if (!(await createAccount(db, { email, password: hash, role, isVerified, ...names }))) {
     throw new Error(`The name "${name}" is another person's in this test: give each role its own.`)
   }
   const answer = await caller(url, async () => ({})).post("/api/login", { email, password })

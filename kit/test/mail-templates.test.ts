@@ -1,7 +1,7 @@
 /** What mails say, and what no data can make them say. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { type App, defineApp, html, type MailContent, mailTemplate, sql, Type } from "trestle"
+import { AccountMail, type App, defineApp, html, type MailContent, mailTemplate, sql, Type } from "trestle"
 import { testApp } from "trestle/testing"
 import { composeMail } from "../src/mail/compose.ts"
 import { readMail } from "../src/mail/read-mail.ts"
@@ -156,6 +156,21 @@ test("a link of a mail leads to this server, whatever the path says", async (t) 
   const errors = ran.filter(({ error }) => error)
   assert.equal(errors.length, 4)
   for (const { error } of errors) assert.match(String(error), /A link of a mail is to a path of this server/)
+})
+
+test("an application has words of its own for a mail of the kit's", async (t) => {
+  const own = mailTemplate("trestle.reset-password", { data: AccountMail }, ({ data, link }) => ({
+    subject: "Neues Passwort",
+    text: `Hallo ${data.name}: ${link(data.path)}`,
+  }))
+  const { visitor, person, jobs, mails, db } = await testApp(t, appOf({ mails: [own] }))
+  const anna = person("editor", "Anna")
+  await anna.get("/api/me")
+  await sql`update trestle.users set verified = now(), first_name = ${"Anna\nMaria"}`.execute(db)
+  await visitor.post("/api/password/forgot", { email: anna.email })
+  await jobs.run()
+  assert.equal(mails[0]!.subject, "Neues Passwort")
+  assert.match(mails[0]!.text, /^Hallo Anna Maria: http:\/\/localhost:8100\/auth\/reset\?token=[\w-]{43}\n$/)
 })
 
 test("names of mails that cannot be stop the start", () => {

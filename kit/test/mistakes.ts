@@ -151,4 +151,6 @@ export async function mails({ mail }: Api) {
 
 job("writes", { data: Type.Object({}) }, async ({ mail }) => mail satisfies Mail)
 
-defineApp({ routes: {}, folder: "", mails: [hello] })
+defineApp({ routes: {}, folder: "", mails: [hello], onSignup: ({ user }) => user.email satisfies string })
+// @ts-expect-error what a new account has not
+defineApp({ routes: {}, folder: "", onSignup: ({ user }) => user.password })

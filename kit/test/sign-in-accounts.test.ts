@@ -63,6 +63,28 @@ test("an account of the same address is opened once both sides have verified it"
   assert.equal((await new Browser(url).post("/api/login", { email, password })).status, 200, "the password stays")
 })
 
+test("whoever comes for the first time is greeted as after a signup, and has a verified address", async (t) => {
+  const provider = new OpenidProvider()
+  await provider.listen(t)
+  provider.person = anna
+  const greeted: string[] = []
+  let isBroken = true
+  const greeting = sampleApp(() => {}, {
+    async onSignup({ user, tx }) {
+      await sql`select 1 from trestle.users where id = ${user.id}`.execute(tx)
+      if (isBroken) throw new Error("no greeting")
+      greeted.push(user.email)
+    },
+  })
+  const settings = { OIDC_ISSUER: provider.url, OIDC_CLIENT_ID: client.id, OIDC_CLIENT_SECRET: client.secret }
+  const { url, db } = await testApp(t, greeting, { env: { ...settings, ACCOUNTS_VERIFY_EMAIL: "required" } })
+  assert.equal((await signIn(new Browser(url), "/auth/sign-in/oidc")).status, 500)
+  assert.equal((await sql`select 1 from trestle.users`.execute(db)).rows.length, 0, "neither is there")
+  isBroken = false
+  for (let i = 0; i < 2; i++) assert.equal((await signIn(new Browser(url), "/auth/sign-in/oidc")).status, 303)
+  assert.deepEqual(greeted, [anna.email])
+})
+
 test("who has made an account with somebody's address does not share it with them", async (t) => {
   const { url, count, log } = await start(t)
   await signedUp(url)

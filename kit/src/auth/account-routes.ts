@@ -3,8 +3,9 @@ import type { Api } from "../app.ts"
 import { BaseResponse, baseResponse } from "../core/base-response.ts"
 import { Type } from "../core/schema.ts"
 import { Account, accountOf, Company, EmailAddress, PersonName } from "./accounts.ts"
-import { type Accounts, checkLogin, enter } from "./log-in.ts"
-import { signUp } from "./sign-up.ts"
+import { enter } from "./enter.ts"
+import { type Accounts, checkLogin } from "./log-in.ts"
+import { signedUp, signUp } from "./sign-up.ts"
 
 /** Anything that might be a password; what it must be is said by the rules. */
 export const Password = Type.String({ maxLength: 1024 })
@@ -42,22 +43,26 @@ export function accountRoutes(api: Api, accounts: Accounts): void {
   if (settings.signup) {
     /**
      * Makes an account and logs in.
-     * Where `accounts.reveal_taken_email` is off, it answers 202 whether the address was free or not, and logs nobody in.
+     * Where `accounts.reveal_taken_email` is off, it answers 202 whether the address was free or not, and logs nobody in; so it
+     * does where `accounts.verify_email` is required.
      */
     api.post(
       "/api/signup",
       { role: "visitor", schema: { body: Signup, response: { 201: Account, 202: BaseResponse } } },
       async (request, reply) => {
         const { email, password, fname, lname, company, remember = true } = request.body
-        const row = await signUp(accounts, { email, password, first_name: fname, last_name: lname, company })
-        if (!row) return reply.code(202).send(baseResponse("If the address was free, the account is made. Log in."))
+        const row = await signUp(accounts, { email, password, first_name: fname, last_name: lname, company }, request)
+        if (!row) return reply.code(202).send(baseResponse(signedUp(settings)))
         await enter(accounts, row, request, reply, { remember, token: false })
         return reply.code(201).send(accountOf(row))
       },
     )
   }
 
-  /** Logs in with e-mail address and password, and begins a session. */
+  /**
+   * Logs in with e-mail address and password, and begins a session.
+   * Where `accounts.verify_email` is required, it answers 403 until the address is verified, and sends another link.
+   */
   api.post(
     "/api/login",
     { role: "visitor", schema: { body: Login, response: { 200: LoggedIn } } },

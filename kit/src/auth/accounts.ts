@@ -25,7 +25,8 @@ export const Account = Type.Object({
 })
 export type Account = Static<typeof Account>
 
-export const EmailAddress = Type.String({ format: "email", maxLength: 254 })
+/** Without quotes and brackets, which the format allows: what could not be mailed to is no way to reach anybody. */
+export const EmailAddress = Type.String({ format: "email", pattern: '^[^"[]*$', maxLength: 254 })
 export const PersonName = Type.String({ minLength: 1, maxLength: 100 })
 export const Company = Type.String({ maxLength: 200 })
 export const Tags = Type.Array(Type.String({ minLength: 1, maxLength: 50 }), { maxItems: 50 })
@@ -45,6 +46,8 @@ export interface AccountRow {
   disabled: boolean
   verified: string | null
   rights: number
+  /** The address that is to be its own, once a link to it was followed. */
+  new_email: string | null
 }
 
 export const fullName = ({ first_name, last_name }: Pick<AccountRow, "first_name" | "last_name">): string =>
@@ -52,7 +55,7 @@ export const fullName = ({ first_name, last_name }: Pick<AccountRow, "first_name
 
 /** The row without what is nobody's business. */
 export function accountOf(row: AccountRow): Account {
-  const { password, disabled, verified, rights, company, role, ...shown } = row
+  const { password, disabled, verified, rights, new_email, company, role, ...shown } = row
   return {
     ...shown,
     fullname: fullName(row),
@@ -105,7 +108,8 @@ export interface AccountChange {
 
 /**
  * Changes a password, if it still is the one that was verified, and tells all processes: of two changes at once, or of a login
- * that makes the hash anew, none brings back what another one replaced.
+ * that makes the hash anew, none brings back what another one replaced. Whoever asked for a new password or another address
+ * before, and may have had no right to, is left with nothing.
  * @returns undefined when it is not
  */
 export async function changePassword(
@@ -115,10 +119,12 @@ export async function changePassword(
 ): Promise<AccountRow | undefined> {
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql<AccountRow>`
-      update trestle.users set modified = now(), password = ${password}
+      update trestle.users set modified = now(), password = ${password}, new_email = null
       where id = ${id} and password is not distinct from ${former}
       returning *`.execute(tx)
-    if (rows[0]) await announce(tx, `user ${rows[0].id}`)
+    if (!rows[0]) return undefined
+    await sql`delete from trestle.account_links where user_id = ${id} and purpose <> 'verify'`.execute(tx)
+    await announce(tx, `user ${id}`)
     return rows[0]
   })
 }

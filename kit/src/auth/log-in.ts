@@ -1,11 +1,14 @@
 /** Checks an e-mail address with a password: the same answer, in the same time, whether the account exists or not. */
-import type { FastifyReply, FastifyRequest } from "fastify"
+import type { FastifyRequest } from "fastify"
 import type { Config } from "../core/config/index.ts"
 import { badRequest, unauthorized } from "../core/errors.ts"
 import type { Db } from "../db/database.ts"
+import type { Jobs } from "../jobs/job.ts"
+import type { Mail } from "../mail/mail.ts"
 import { type AccountRow, accountByEmail, changePassword } from "./accounts.ts"
 import type { Browsers } from "./browsers.ts"
 import type { LoginLimits } from "./login-limits.ts"
+import type { MailLimits } from "./mail-limits.ts"
 import { checkPassword } from "./password-rules.ts"
 import type { Passwords } from "./passwords.ts"
 import type { UserSessions } from "./user-sessions.ts"
@@ -18,9 +21,14 @@ export interface Accounts {
   limits: LoginLimits
   browsers: Browsers
   sessions: UserSessions
+  jobs: Jobs
+  mail: Mail
+  mailLimits: MailLimits
+  /** Does what the application does with a new account, in the transaction that makes it. */
+  greet(account: AccountRow, tx: Db): Promise<void>
 }
 
-const wrongLogin = "The e-mail address or the password is wrong."
+export const wrongLogin = "The e-mail address or the password is wrong."
 const wrongPassword = "The password is wrong."
 
 /** How long ago a login may be that stands for a password, where an account has none. */
@@ -47,30 +55,6 @@ export async function checkLogin(
   // Made with older parameters, or by RESTPie3: only now is the password there to make it anew.
   if (!outdated) return row
   return (await changePassword(db, row, await passwords.hash(password))) ?? refuse(refusal)
-}
-
-/**
- * Begins the session of somebody who has just shown who they are; the token is for those who asked for one.
- * @throws HttpError 400 when the account was disabled, deleted or given another password meanwhile
- */
-export async function enter(
-  { sessions, browsers }: Pick<Accounts, "sessions" | "browsers">,
-  row: AccountRow,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { remember, token }: { remember: boolean; token: boolean },
-): Promise<string> {
-  const kind = token ? "token" : "cookie"
-  try {
-    const made = await sessions.begin(row, request, reply, { kind, remember })
-    if (made === undefined) return refuse(wrongLogin)
-    if (kind === "cookie") await browsers.remember(request, reply, row.id)
-    return made
-  } catch (error) {
-    // The account was deleted meanwhile (foreign_key_violation).
-    if ((error as { code?: string }).code === "23503") return refuse(wrongLogin)
-    throw error
-  }
 }
 
 function refuse(detail: string): never {

@@ -22,8 +22,12 @@ export interface LoginAttempt {
   browser?: string | undefined
 }
 
-/** How many wrong passwords may be tried in a window of time. */
+/** How many wrong passwords may be tried in a window of time; or how often whatever else is counted by accounts may be done. */
 export interface LoginLimitSettings {
+  /** What is counted, apart from logins. */
+  counts?: string
+  /** What those are told who are refused. Default "Too many wrong passwords." */
+  refusal?: string
   /** Default 15 minutes, in milliseconds. */
   windowMs?: number
   /** For one account from one address, and for one account from a browser that it knows. Default 10: nobody mistypes more. */
@@ -60,12 +64,16 @@ const sweepAtOnce = 10_000
 
 export function createLoginLimits(db: Db, settings: LoginLimitSettings = {}): LoginLimits {
   const { windowMs = 15 * 60_000, perAccountAndAddress = 10, perAccount = 50, perAddress = 100 } = settings
+  const { counts, refusal = "Too many wrong passwords." } = settings
 
   /** All statements take their rows in this order, so that none waits for one that waits for it. */
   function countersOf({ account, address, browser }: LoginAttempt): [Counter, ...Counter[]] {
     // Coarser than any way to find an account: whatever spelling of its address finds it, one counter counts. No longer address
     // can have one.
     const who = fold(account.slice(0, 320)).trim()
+    // JSON keeps the parts apart, whatever is in them.
+    const keyOf = (...parts: string[]): Buffer =>
+      hash("sha256", JSON.stringify(counts ? [counts, ...parts] : parts), "buffer")
     if (browser !== undefined) return [{ key: keyOf("browser", who, browser), limit: perAccountAndAddress }]
     const where = clientNetwork(plainAddress(address) ?? address)
     return [
@@ -88,7 +96,7 @@ export function createLoginLimits(db: Db, settings: LoginLimitSettings = {}): Lo
         ), ${sql.join(counters.map((counter, i) => sql`${stepName(i + 1)} as (${countIn(counter, i, windowMs)})`))}
         select seconds, exists (select from ${stepName(counters.length)}) as counted from reached`.execute(db)
       // When one of several that came at once took the last place, how long that lasts is not known here.
-      if (!rows[0]?.counted) throw tooMany(rows[0]?.seconds ?? Math.ceil(windowMs / 1000))
+      if (!rows[0]?.counted) throw tooMany(refusal, rows[0]?.seconds ?? Math.ceil(windowMs / 1000))
     },
 
     async succeeded(attempt) {
@@ -113,9 +121,6 @@ export function createLoginLimits(db: Db, settings: LoginLimitSettings = {}): Lo
     },
   }
 }
-
-/** JSON keeps the parts apart, whatever is in them. */
-const keyOf = (...parts: string[]): Buffer => hash("sha256", JSON.stringify(parts), "buffer")
 
 const rowOf = ({ key, limit }: Counter) => sql`(${key}::bytea, ${limit}::int)`
 
@@ -145,8 +150,8 @@ function inTurn(changes: RawBuilder<unknown>[]): RawBuilder<unknown> {
   return sql`with ${sql.join(steps)} select count(*) from ${stepName(changes.length - 1)}`
 }
 
-function tooMany(seconds: number): HttpError {
+function tooMany(refusal: string, seconds: number): HttpError {
   const minutes = Math.ceil(seconds / 60)
-  const detail = `Too many wrong passwords. Try again in ${minutes === 1 ? "1 minute" : `${minutes} minutes`}.`
+  const detail = `${refusal} Try again in ${minutes === 1 ? "1 minute" : `${minutes} minutes`}.`
   return new HttpError(429, detail, { headers: { "retry-after": String(seconds) } })
 }

@@ -19,7 +19,14 @@ import {
 import type { Identity } from "./identity.ts"
 import { type Accounts, checkOwner, refuseWeak } from "./log-in.ts"
 
-const Me = Type.Object({ me: Account })
+/** More than others see of it. */
+const MyAccount = Type.Object({
+  ...Account.properties,
+  email_verified: Type.Optional(
+    Type.Boolean({ description: "Whether its address is verified; where `accounts.verify_email` is not off." }),
+  ),
+})
+const Me = Type.Object({ me: MyAccount })
 const Nothing = Type.Object({})
 
 const MyChange = Type.Object({
@@ -40,19 +47,22 @@ const OwnSession = Type.Object({
 })
 
 export function meRoutes(api: Api, accounts: Accounts): void {
-  const { db, passwords, sessions } = accounts
+  const { db, passwords, sessions, settings } = accounts
+  const mine = (row: AccountRow) => ({
+    me: { ...accountOf(row), ...(settings.verify_email !== "off" && { email_verified: row.verified !== null }) },
+  })
 
   /** Returns the account of whoever is logged in. */
-  api.get("/api/me", { role: "readonly", schema: { response: { 200: Me } } }, async (request) => ({
-    me: accountOf(await accountOfCaller(db, request)),
-  }))
+  api.get("/api/me", { role: "readonly", schema: { response: { 200: Me } } }, async (request) =>
+    mine(await accountOfCaller(db, request)),
+  )
 
   /** Changes names and company. */
   api.patch("/api/me", { role: "readonly", schema: { body: MyChange, response: { 200: Me } } }, async (request) => {
     const { id } = await accountOfCaller(db, request)
     const row = await changeAccount(db, id, request.body)
     sessions.ownerChanged(id)
-    return { me: accountOf(row ?? gone()) }
+    return mine(row ?? gone())
   })
 
   /**

@@ -1,15 +1,21 @@
 /** Who may call, put together: accounts, sessions and API keys, and the channel that tells of their changes. */
 import { availableParallelism } from "node:os"
 import type { Redis } from "ioredis"
+import type { App } from "../app.ts"
 import type { Config } from "../core/config/index.ts"
 import type { Log } from "../core/log.ts"
 import { Changes } from "../db/changes.ts"
 import type { Database } from "../db/database.ts"
+import type { Jobs } from "../jobs/job.ts"
+import type { Mail } from "../mail/mail.ts"
+import { sweepLinks } from "./account-links.ts"
+import { accountOf } from "./accounts.ts"
 import { ApiKeys } from "./api-keys.ts"
 import { Browsers } from "./browsers.ts"
 import { createIdentify, type Identify } from "./identify.ts"
 import type { Accounts } from "./log-in.ts"
 import { createLoginLimits } from "./login-limits.ts"
+import { createMailLimits } from "./mail-limits.ts"
 import { createPasswords } from "./passwords.ts"
 import { postgresSessions } from "./postgres-sessions.ts"
 import { redisSessions } from "./redis-sessions.ts"
@@ -20,10 +26,13 @@ import { UserSessions } from "./user-sessions.ts"
 const sweepEveryMs = 10 * 60 * 1000
 
 export interface AuthOptions {
+  app: Pick<App, "onSignup">
   config: Config
   database: Database
   /** Where sessions are kept, instead of in the database. */
   redis?: { client: Redis; prefix: string } | undefined
+  jobs: Jobs
+  mail: Mail
   log: Log
 }
 
@@ -33,7 +42,7 @@ export interface Auth {
   close(): Promise<void>
 }
 
-export function openAuth({ config, database, redis, log }: AuthOptions): Auth {
+export function openAuth({ app, config, database, redis, jobs, mail, log }: AuthOptions): Auth {
   const { db } = database
   const changes: Changes = new Changes(database, log.for("changes"), {
     changed: (what) => {
@@ -60,6 +69,10 @@ export function openAuth({ config, database, redis, log }: AuthOptions): Auth {
     limits: createLoginLimits(db),
     browsers: new Browsers(db, config.session),
     sessions,
+    jobs,
+    mail,
+    mailLimits: createMailLimits(db),
+    greet: async (account, tx) => void (await app.onSignup?.({ user: accountOf(account), tx, jobs, mail, config })),
   }
   const identify = createIdentify({
     identifyKey: enabled ? keys.identify : undefined,
@@ -71,6 +84,7 @@ export function openAuth({ config, database, redis, log }: AuthOptions): Auth {
     await sessions.sweep()
     await accounts.limits.sweep()
     await accounts.browsers.sweep()
+    await sweepLinks(db)
   }
   const timer = setInterval(
     () =>

@@ -6,13 +6,23 @@
 import type { FastifyRequest } from "fastify"
 import type { Config } from "../core/config/index.ts"
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /**
+     * The body has a secret that no page of another site knows, and the page that sends it tells nobody where it is: its browser
+     * says "null" for its origin then.
+     */
+    hasProof?: boolean
+  }
+}
+
 /** Methods that change nothing. */
 const safeMethods = new Set(["GET", "HEAD", "OPTIONS"])
 
 /** Makes the question whether a request changes something and a page of a foreign origin sent it. */
 export function foreignRequests(cors: Config["cors"]): (request: FastifyRequest) => boolean {
   const allowed = new Set(cors.enabled ? cors.allow_origins : [])
-  return ({ method, headers }) => {
+  return ({ method, headers, routeOptions }) => {
     if (safeMethods.has(method)) return false
     const { origin, "sec-fetch-site": site } = headers
     if (site === undefined && origin === undefined) return false
@@ -22,6 +32,7 @@ export function foreignRequests(cors: Config["cors"]): (request: FastifyRequest)
     if (allowed.has(origin)) return false
     // "*" opens the API to pages that bring no credentials; it trusts none with a user's.
     if (allowed.has("*") && headers.cookie === undefined) return false
+    if (origin === "null" && site === undefined && routeOptions.config.hasProof) return false
     // A browser that does not say the site: an old one, or a page that came over plain HTTP.
     return site !== undefined || hostOf(origin) !== headers.host?.toLowerCase()
   }

@@ -10,6 +10,7 @@ import { foreignRequests } from "../same-origin.ts"
 import type { Provider } from "../sign-in/provider.ts"
 import { signInRoutes } from "../sign-in/sign-in-routes.ts"
 import { readFormBodies } from "./form-bodies.ts"
+import { linkPageRoutes } from "./link-page-routes.ts"
 import type { Surroundings } from "./login-page.ts"
 import { sendPage } from "./page.ts"
 import { pageRoutes } from "./page-routes.ts"
@@ -52,6 +53,7 @@ export async function authPages(api: Api, { accounts, providers, config, app, lo
       return sendPage(reply, statusCode, { title: "This did not work", app, hasProblem: true, body })
     })
     pageRoutes(scope as unknown as Api, accounts, here)
+    linkPageRoutes(scope as unknown as Api, accounts, here)
     signInRoutes(scope as unknown as Api, { accounts, config, here, providers, log })
   })
 }

@@ -47,6 +47,7 @@ ${fields.map((field) => fieldWith(field, form ?? {}, problems))}
 ${rememberBox(form)}
 <button>Log in</button>
 </form>
+<p class="other"><a href="/auth/forgot">Forgot your password?</a></p>
 ${signInLinks(here, next)}
 ${here.hasSignup && html`<p class="other">No account yet? <a href="${withNext("/auth/signup", next)}">Sign up</a></p>`}`,
   }

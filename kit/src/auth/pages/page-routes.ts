@@ -1,21 +1,19 @@
 /** Logging in, signing up and logging out in a browser, without JavaScript. The same as the routes of the API, as pages. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import type { FastifyReply, FastifyRequest } from "fastify"
 import type { Api } from "../../app.ts"
-import { HttpError } from "../../core/errors.ts"
 import { HtmlPage } from "../../core/html.ts"
 import { Type } from "../../core/schema.ts"
 import { Password } from "../account-routes.ts"
 import { Company, EmailAddress, PersonName } from "../accounts.ts"
-import { type Accounts, checkLogin, enter } from "../log-in.ts"
+import { enter } from "../enter.ts"
+import { type Accounts, checkLogin } from "../log-in.ts"
 import { signUp } from "../sign-up.ts"
-import { type Form, formOf } from "./form-bodies.ts"
 import { type FormState, loggedInPage, loginPage, loginWords, type Surroundings } from "./login-page.ts"
-import { nextPath, wantedNext } from "./next-path.ts"
-import { type Page, sendPage } from "./page.ts"
-import { isForPeople, problemsOf, refusedFields } from "./problems.ts"
+import { wantedNext } from "./next-path.ts"
+import { sendPage } from "./page.ts"
 import { signedUpPage, signupPage, signupWords } from "./signup-page.ts"
+import { withForm } from "./with-form.ts"
 
 const Sent = { remember: Type.Optional(Type.String()), next: Type.Optional(Type.String()) }
 const LoginForm = Type.Object({
@@ -33,7 +31,7 @@ const SignupForm = Type.Object({
 })
 
 /** Our pages are for people: not in the documentation of the API, and none is sent that is not declared. */
-const page = { hide: true, response: { 200: HtmlPage, 303: Type.Null(), "4xx": HtmlPage, 503: HtmlPage } }
+export const page = { hide: true, response: { 200: HtmlPage, 303: Type.Null(), "4xx": HtmlPage, 503: HtmlPage } }
 
 export function pageRoutes(api: Api, accounts: Accounts, here: Surroundings): void {
   const { settings, sessions } = accounts
@@ -90,42 +88,17 @@ export function pageRoutes(api: Api, accounts: Accounts, here: Surroundings): vo
     { role: "visitor", schema: { ...page, body: SignupForm }, attachValidation: true },
     async (request, reply) =>
       withForm(request, reply, signupWords, signupForm, async (form, next) => {
-        const row = await signUp(accounts, {
+        const person = {
           email: form.email!,
           password: form.password!,
           first_name: form.fname!,
           last_name: form.lname!,
           company: form.company || undefined,
-        })
-        if (!row) return signedUpPage(here, next)
+        }
+        const row = await signUp(accounts, person, request)
+        if (!row) return signedUpPage(here, next, settings)
         await enter(accounts, row, request, reply, { remember: form.remember !== undefined, token: false })
         return undefined
       }),
   )
-}
-
-/**
- * Does what a form is for, and goes on to where it says, or shows the page that comes of it. What the client can put right is
- * shown with the form, as it was filled in but for the password.
- */
-async function withForm(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  words: Readonly<Record<string, string>>,
-  show: (state: FormState) => Page,
-  act: (form: Form, next: string) => Promise<Page | undefined>,
-): Promise<FastifyReply> {
-  const form = formOf(request)
-  const next = nextPath(form.next)
-  const refused = request.validationError as Error | undefined
-  try {
-    if (refused) throw refused
-    const result = await act(form, next)
-    if (result) return sendPage(reply, 200, result)
-    return reply.header("cache-control", "no-store").redirect(next, 303)
-  } catch (error) {
-    if (!(error instanceof HttpError) || !isForPeople(error.statusCode)) throw error
-    const problems = error === refused ? refusedFields(error.errors ?? [], words) : problemsOf(error)
-    return sendPage(reply.headers(error.headers ?? {}), error.statusCode, show({ next, form, problems }))
-  }
 }

@@ -1,24 +1,28 @@
 /** The page on which people make an account. */
+import type { Config } from "../../core/config/index.ts"
 import { html } from "../../core/html.ts"
+import { signedUp } from "../sign-up.ts"
 import { type Field, fieldWith, rememberBox } from "./fields.ts"
 import { type FormState, type Surroundings, signInLinks, withNext } from "./login-page.ts"
 import type { Page } from "./page.ts"
 import { problemSummary } from "./problems.ts"
+
+export const newPasswordField = (minLength: number): Field => ({
+  name: "password",
+  label: "Password",
+  type: "password",
+  autocomplete: "new-password",
+  maxLength: 128,
+  minLength,
+  hint: `At least ${minLength} characters. Several words are easy to remember.`,
+})
 
 const fieldsFor = (minLength: number): Field[] => [
   { name: "fname", label: "First name", type: "text", autocomplete: "given-name", maxLength: 100, isHalf: true },
   { name: "lname", label: "Last name", type: "text", autocomplete: "family-name", maxLength: 100, isHalf: true },
   { name: "email", label: "E-mail address", type: "email", autocomplete: "username", maxLength: 254 },
   { name: "company", label: "Company", type: "text", autocomplete: "organization", maxLength: 200, isOptional: true },
-  {
-    name: "password",
-    label: "Password",
-    type: "password",
-    autocomplete: "new-password",
-    maxLength: 128,
-    minLength,
-    hint: `At least ${minLength} characters. Several words are easy to remember.`,
-  },
+  newPasswordField(minLength),
 ]
 
 /** What is said where the schema of the signup refuses a field. */
@@ -51,10 +55,10 @@ ${signInLinks(here, next)}
   }
 }
 
-/** The same whether the address was free or not, where that is not revealed. */
-export const signedUpPage = (here: Surroundings, next: string): Page => ({
-  title: "Now log in",
+/** Where nobody is logged in by it; the same whether the address was free or not, where that is not revealed. */
+export const signedUpPage = (here: Surroundings, next: string, settings: Config["accounts"]): Page => ({
+  title: settings.verify_email === "required" ? "Look into your mail" : "Now log in",
   app: here.app,
-  body: html`<p>If the address was free, the account is made.</p>
+  body: html`<p>${signedUp(settings)}</p>
 <a class="button" href="${withNext("/auth/login", next)}">Log in</a>`,
 })

@@ -7,6 +7,7 @@ import { Value } from "typebox/value"
 import type { Config } from "../../core/config/index.ts"
 import type { Db } from "../../db/database.ts"
 import { type AccountRow, accountByEmail, createAccount, EmailAddress } from "../accounts.ts"
+import type { Accounts } from "../log-in.ts"
 import { SignInFailure } from "./failure.ts"
 import type { ForeignPerson } from "./provider.ts"
 
@@ -22,6 +23,8 @@ export interface EnterOptions {
   provider: string
   /** Who was logged in when the sign-in was begun. */
   userId: string | undefined
+  /** See {@link Accounts.greet}. */
+  greet: Accounts["greet"]
 }
 
 /** Finds the account, or makes it, or links it. @throws SignInFailure where none is to be opened */
@@ -44,9 +47,9 @@ export function accountOfPerson(db: Db, person: ForeignPerson, options: EnterOpt
       insert into trestle.identities (provider, subject, user_id)
       values (${issuer}, ${subject}, ${account.id})`.execute(tx)
     // That it is their address was shown now, whoever made the account: they were let in to both.
-    await sql`
-      update trestle.users set verified = coalesce(verified, now()) where id = ${account.id}`.execute(tx)
-    return { account, isLinked: true }
+    const { rows } = await sql<AccountRow>`
+      update trestle.users set verified = coalesce(verified, now()) where id = ${account.id} returning *`.execute(tx)
+    return { account: rows[0]!, isLinked: true }
   })
 }
 
@@ -60,7 +63,7 @@ async function accountOfIdentity(db: Db, { issuer, subject }: ForeignPerson): Pr
 /** The account of an address that the provider has verified: a new one, or one that is as certain to be this person's. */
 async function accountByAddress(db: Db, person: ForeignPerson, options: EnterOptions): Promise<AccountRow> {
   const { email, isVerified } = person
-  const { settings, provider, userId } = options
+  const { settings, provider, userId, greet } = options
   if (email === undefined || !Value.Check(EmailAddress, email)) {
     const message = `${provider} does not tell your e-mail address, which an account here needs. Sign up with a password instead.`
     throw new SignInFailure(400, message, "no e-mail address")
@@ -79,8 +82,10 @@ async function accountByAddress(db: Db, person: ForeignPerson, options: EnterOpt
     const message = `Your account has another e-mail address than ${provider} tells. Log out first to make an account with that one.`
     throw new SignInFailure(400, message, `user ${userId} is logged in with another address`)
   }
+  const made = there ? undefined : await makeAccount(db, person, settings)
+  if (made) await greet(made, db)
   // Made by another answer in the meantime, it is there now.
-  const account = there ?? (await makeAccount(db, person, settings)) ?? (await accountByEmail(db, email))
+  const account = there ?? made ?? (await accountByEmail(db, email))
   if (!account) throw new SignInFailure(503, "This did not work. Begin again.", "the account was deleted meanwhile")
   if (account.verified === null && account.id !== userId) {
     const message =

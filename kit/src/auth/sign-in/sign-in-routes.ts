@@ -5,7 +5,8 @@ import type { Config } from "../../core/config/index.ts"
 import { HtmlPage, html } from "../../core/html.ts"
 import type { Log } from "../../core/log.ts"
 import { Type } from "../../core/schema.ts"
-import { type Accounts, enter } from "../log-in.ts"
+import { enter } from "../enter.ts"
+import type { Accounts } from "../log-in.ts"
 import type { Surroundings } from "../pages/login-page.ts"
 import { wantedNext } from "../pages/next-path.ts"
 import { sendPage } from "../pages/page.ts"
@@ -31,7 +32,7 @@ const route = {
 } as const
 
 export function signInRoutes(api: Api, { accounts, config, here, providers, log }: SignInOptions): void {
-  const { db, settings } = accounts
+  const { db, settings, greet } = accounts
   // The way back begins on a page of the provider: a stricter cookie would not come along. For this host only, since nobody
   // else begins sign-ins for it.
   const cookie = createCookie("sign_in", { ...config.session, same_site: "lax", domain: undefined })
@@ -67,6 +68,7 @@ export function signInRoutes(api: Api, { accounts, config, here, providers, log 
           settings,
           provider: provider.name,
           userId: begun.userId,
+          greet,
         })
         if (isLinked) log.info(`${provider.name} now opens the account ${account.id} (${request.id})`)
         await enter(accounts, account, request, reply, { remember: true, token: false })

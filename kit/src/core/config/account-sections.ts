@@ -18,6 +18,11 @@ export const accounts = Type.Object(
       description:
         "Whether signup says that an address has an account. When off it answers 202 either way and logs nobody in: who then tries to log in can still find out what happened.",
     }),
+    verify_email: Type.Enum(["off", "optional", "required"], {
+      default: "off",
+      description:
+        "Whether a new account gets a mail with a link that shows the address to be its owner's. `required`: nobody logs in before.",
+    }),
     password_min_length: Type.Integer({
       default: 8,
       minimum: 8,

@@ -8,6 +8,7 @@ import * as signIns from "./005-sign-ins.ts"
 import * as jobs from "./006-jobs.ts"
 import * as idempotency from "./007-idempotency.ts"
 import * as webhooks from "./008-webhooks.ts"
+import * as accountLinks from "./009-account-links.ts"
 
 export const kitMigrations: Record<string, Migration> = {
   "001-api-keys": apiKeys,
@@ -18,4 +19,5 @@ export const kitMigrations: Record<string, Migration> = {
   "006-jobs": jobs,
   "007-idempotency": idempotency,
   "008-webhooks": webhooks,
+  "009-account-links": accountLinks,
 }
