@@ -1,19 +1,24 @@
 /**
  * What logins cost and tell: how well the time of an answer tells an account from none (AUC: 0.5 is a coin, 1 is certain), with a
- * control that does not hash for nothing; and how long the event loop is held up at 20 logins a second.
+ * control that does not hash for nothing; the same of forgotten passwords, with a control that sends a job for accounts only; and
+ * how long the event loop is held up at 20 logins a second.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { setTimeout as pause } from "node:timers/promises"
 import app from "../app/app.ts"
-import { createAccount } from "../kit/src/auth/accounts.ts"
+import { accountByEmail, createAccount } from "../kit/src/auth/accounts.ts"
+import { sendLink } from "../kit/src/auth/link-job.ts"
 import { createPasswords } from "../kit/src/auth/passwords.ts"
+import { jobsOf } from "../kit/src/capabilities.ts"
 import { databaseSettings } from "../kit/src/cli/database.ts"
 import { loadConfig } from "../kit/src/core/config/index.ts"
 import { Log } from "../kit/src/core/log.ts"
 import { openDatabase } from "../kit/src/db/database.ts"
 import { ledgersOf } from "../kit/src/db/migrations.ts"
 import { createTestDatabase } from "../kit/src/db/test-database.ts"
+import { declareJobs } from "../kit/src/jobs/boss.ts"
+import { openJobs } from "../kit/src/jobs/jobs.ts"
 
 const samples = 1000
 const settings = { RATE_LIMIT_ENABLED: "false", TRUSTED_PROXIES: "127.0.0.1" }
@@ -21,7 +26,10 @@ const settings = { RATE_LIMIT_ENABLED: "false", TRUSTED_PROXIES: "127.0.0.1" }
 export async function login(): Promise<void> {
   const test = await createTestDatabase(await ledgersOf(app.folder))
   const config = loadConfig({ folder: "/nonexistent", env: {} })
-  const database = openDatabase(test.address, databaseSettings(config), new Log("error"))
+  const log = new Log("error")
+  const database = openDatabase(test.address, databaseSettings(config), log)
+  await declareJobs(database, jobsOf(app), log)
+  const jobs = openJobs(database, jobsOf(app), log)
   const passwords = createPasswords()
   const password = await passwords.hash("Correct horse bench 7")
   for (let i = 0; i < samples; i++) {
@@ -46,6 +54,15 @@ export async function login(): Promise<void> {
     const control = await measure((name) => (name === "known" ? careless(name) : Promise.resolve()))
     console.log(`the control, which does not hash for unknown:      ${auc(control).toFixed(3)}`)
 
+    for (let i = 0; i < 50; i++) await forget(port, `warm${i}@example.com`, i)
+    const forgotten = await measure((name, i) => forget(port, `${name}${i}@example.com`, i + 100))
+    console.log(`AUC of the time of forgot, ${samples} each:           ${auc(forgotten).toFixed(3)} (over HTTP)`)
+    const telling = async (email: string) => {
+      if (await accountByEmail(database.db, email)) await jobs.send(sendLink, { purpose: "reset", email })
+    }
+    const told = await measure((name, i) => telling(`${name}${i}@example.com`))
+    console.log(`the control, which sends a job to accounts only:   ${auc(told).toFixed(3)}`)
+
     console.log(`event loop, nothing to do:  ${await delays(child, async () => pause(3000))}`)
     const twentyASecond = async () => {
       const all: Promise<number>[] = []
@@ -59,22 +76,35 @@ export async function login(): Promise<void> {
   } finally {
     child.kill()
     passwords.close()
+    await jobs.close()
     await database.close()
     await test.drop()
   }
 }
 
-/** Tries a wrong password, each time from another address, and returns how long the answer took, in milliseconds. */
-async function tryLogin(port: number, email: string, number: number): Promise<number> {
+/** Tries a wrong password, each time from another address. */
+const tryLogin = (port: number, email: string, number: number) =>
+  post(`http://127.0.0.1:${port}/api/login`, { email, password: "Something else 7" }, { number, expected: 400 })
+
+/** Asks for a link to a new password, each time from another address. */
+const forget = (port: number, email: string, number: number) =>
+  post(`http://127.0.0.1:${port}/api/password/forgot`, { email }, { number, expected: 202 })
+
+/** Returns how long the answer took, in milliseconds. */
+async function post(
+  url: string,
+  body: object,
+  { number, expected }: { number: number; expected: number },
+): Promise<number> {
   const address = `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`
   const began = performance.now()
-  const answer = await fetch(`http://127.0.0.1:${port}/api/login`, {
+  const answer = await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json", "x-forwarded-for": address },
-    body: JSON.stringify({ email, password: "Something else 7" }),
+    body: JSON.stringify(body),
   })
   await answer.text()
-  if (answer.status !== 400) throw new Error(`A wrong password was answered ${answer.status}.`)
+  if (answer.status !== expected) throw new Error(`${url} answered ${answer.status}.`)
   return performance.now() - began
 }
 
