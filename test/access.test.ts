@@ -1,3 +1,4 @@
+// @together
 /**
  * Who may call what: every route, asked by a visitor and by a person of each role. A new route fails here until its line is
  * written, so that nobody opens one by mistake.

@@ -1,3 +1,4 @@
+// @together
 /** The calls of a front-end on another origin that was written for RESTPie3: it works unchanged once its origin is allowed. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

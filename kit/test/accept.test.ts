@@ -1,3 +1,4 @@
+// @together
 /** Accepting from sockets that another process owns. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /**
  * Accounts over HTTP: signing up, logging in and out, one's own account, the accounts of others. All of it with sessions in
  * PostgreSQL and in Redis.

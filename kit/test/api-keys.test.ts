@@ -1,3 +1,4 @@
+// @together
 /** API keys, and what is answered to whom. */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** Whom a request comes from, and who is believed about it. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /** Connections of our pool: moments as text, named statements that heal, and what breaks without ending the process. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /** Pages of other origins: who may call, and what their browsers are told. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** A route's doc comment is its summary and description. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** The OpenAPI document says what the server does. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

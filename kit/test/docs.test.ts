@@ -1,3 +1,4 @@
+// @together
 /** The pages of the documentation: what they are, who gets them, and that nothing comes from elsewhere. */
 import assert from "node:assert/strict"
 import { hash } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** The template for pages: what it escapes, and what it refuses. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

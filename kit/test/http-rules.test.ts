@@ -1,3 +1,4 @@
+// @together
 /** What HTTP asks for, over real sockets: clients that are polite would hide most of it. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /** What an Idempotency-Key may be, and for whom and what it counts. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** The transaction of an idempotent route ends with its request, whatever its handler, its client or the time does. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /** Idempotent routes: however often a request is sent with one key, it is done once and answered alike. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Who may read how far a job is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** A process's part in running jobs, here in the test's own process: what it takes, says of what runs, gives back and rescues. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Background jobs as an application sends and tests them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** What a process remembers of tokens, without a database: the order of changes and answers is what counts. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

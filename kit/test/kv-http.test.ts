@@ -1,3 +1,4 @@
+// @together
 /** The key-value store behind routes: what clients get when it fails, and what becomes of those who wait. */
 import assert from "node:assert/strict"
 import http from "node:http"

@@ -1,3 +1,4 @@
+// @together
 /** Lists, and those who wait for their items. */
 import assert from "node:assert/strict"
 import type { Kv } from "trestle"

@@ -1,3 +1,4 @@
+// @together
 /** The key-value store in PostgreSQL: what the database is left with. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

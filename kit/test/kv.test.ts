@@ -1,3 +1,4 @@
+// @together
 /** Values under keys. */
 import assert from "node:assert/strict"
 import type { Kv } from "trestle"

@@ -1,3 +1,4 @@
+// @together
 /** What the log says of requests, over real sockets, in a process whose output and file are read afterwards. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /** Lines for syslog, as a server receives them. */
 import assert from "node:assert/strict"
 import { createSocket } from "node:dgram"

@@ -1,3 +1,4 @@
+// @together
 /** What a line of the log says, and what it never says. */
 import assert from "node:assert/strict"
 import { EventEmitter } from "node:events"

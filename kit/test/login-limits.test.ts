@@ -1,3 +1,4 @@
+// @together
 /** How many wrong passwords may be tried, by whom. Windows end here when the test says so: their end is set in the table. */
 import assert from "node:assert/strict"
 import { randomUUID } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** The pages on which people log in, sign up and log out, without JavaScript. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

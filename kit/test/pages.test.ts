@@ -1,3 +1,4 @@
+// @together
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { pageLinks } from "trestle"

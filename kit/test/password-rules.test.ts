@@ -1,3 +1,4 @@
+// @together
 /** Which passwords are refused, and with which words. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Passwords: how they are hashed and checked, and how many at once. What they must be like: password-rules.test.ts. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

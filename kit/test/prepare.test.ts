@@ -1,3 +1,4 @@
+// @together
 /** Queries that are compiled once. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

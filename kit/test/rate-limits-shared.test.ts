@@ -1,3 +1,4 @@
+// @together
 /** Limits that hold over processes and machines. Windows are days here: none ends by itself in the midst of a test. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** How much one client may ask. Limits are "a day" here: no window ends in the midst of a test. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

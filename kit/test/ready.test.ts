@@ -1,3 +1,4 @@
+// @together
 /** GET /api/health/ready: what it looks at, what it says and does not say, and what it costs. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

@@ -1,3 +1,4 @@
+// @together
 /**
  * What one server ends, every other refuses within a second: told by the database, and also while nothing is told. That is an
  * order, not a speed: no request that was sent a second after the end may be let in, however slow the machine is.

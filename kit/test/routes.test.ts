@@ -1,3 +1,4 @@
+// @together
 /** What every route has, and what it may not do. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

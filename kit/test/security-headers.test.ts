@@ -1,3 +1,4 @@
+// @together
 /** Every answer tells browsers to be careful. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

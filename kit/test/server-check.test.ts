@@ -1,3 +1,4 @@
+// @together
 /** What the boot asks of a server: room for all pools. */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** Where sessions are kept: one contract, in PostgreSQL and in Redis. */
 import assert from "node:assert/strict"
 import { randomBytes, randomUUID } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** Sessions over HTTP: their cookies, their life, their data, and requests that pages of other sites send. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Whose account it is that somebody gets into who comes from a provider, GitHub among them. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

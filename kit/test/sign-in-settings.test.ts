@@ -1,3 +1,4 @@
+// @together
 /** The settings of signing in: what is missing or cannot be is said at the start. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

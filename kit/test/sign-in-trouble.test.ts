@@ -1,3 +1,4 @@
+// @together
 /** What a provider can do wrong, and what the log says of it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

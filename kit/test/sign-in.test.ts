@@ -1,3 +1,4 @@
+// @together
 /** Signing in with an OpenID Connect provider: the way there and back, and who may go it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Static files: only if they changed, only a part, in which encoding. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Static files: what they cost the disk and memory, and what happens when they change or a client goes. */
 import assert from "node:assert/strict"
 import { cpSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"

@@ -1,3 +1,4 @@
+// @together
 /** Static files: what clients get, and where the API and the application go first. */
 import assert from "node:assert/strict"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"

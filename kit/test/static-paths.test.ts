@@ -1,3 +1,4 @@
+// @together
 /** Static files: what no client gets, whatever path it sends. */
 import assert from "node:assert/strict"
 import { mkdirSync, symlinkSync } from "node:fs"

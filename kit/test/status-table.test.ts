@@ -1,3 +1,4 @@
+// @together
 /** How `trestle status` shows the processes to people. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -4,13 +4,14 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { getCompileCacheDir } from "node:module"
-import { availableParallelism } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { openTestServer, testServerVariable } from "../db/test-database.ts"
 import type { Arguments } from "./command.ts"
 import { findProject } from "./project.ts"
+import { withGroups } from "./test-groups.ts"
 
 /**
  * Of two flags of one name Node takes the later, the caller's. One file more than there are cores, since some wait. A test that
@@ -26,24 +27,30 @@ export async function test({ words }: Arguments): Promise<void> {
   if (wanted.length < named.length) process.stderr.write("There is no folder test/ yet, so none of its tests.\n")
   if (wanted.every((word) => word.startsWith("-"))) return
   const server = await openTestServer()
+  const scratch = mkdtempSync(join(tmpdir(), "trestle-tests-"))
   // Node puts a folder for its version into the one that it is given.
   const compileCache = getCompileCacheDir()
   try {
-    const runner = spawn(process.execPath, ["--test", ...defaults, ...wanted.map(filesOf)], {
-      cwd: folder,
-      stdio: "inherit",
-      env: {
-        ...process.env,
-        [testServerVariable]: JSON.stringify(server.address),
-        // Each test file is a process: they share what was compiled.
-        NODE_COMPILE_CACHE: compileCache ? dirname(compileCache) : "",
+    const runner = spawn(
+      process.execPath,
+      ["--test", ...defaults, ...withGroups(wanted.map(filesOf), folder, scratch)],
+      {
+        cwd: folder,
+        stdio: "inherit",
+        env: {
+          ...process.env,
+          [testServerVariable]: JSON.stringify(server.address),
+          // Each test file is a process: they share what was compiled.
+          NODE_COMPILE_CACHE: compileCache ? dirname(compileCache) : "",
+        },
       },
-    })
+    )
     // A terminal sends Ctrl-C to the runner too; this process only has to outlive it.
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runner.kill(signal))
     const [code] = (await once(runner, "exit")) as [number | null]
     process.exitCode = code ?? 1
   } finally {
+    rmSync(scratch, { recursive: true, force: true })
     await server.stop()
   }
 }
