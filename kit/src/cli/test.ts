@@ -4,11 +4,11 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { getCompileCacheDir } from "node:module"
 import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { openTestServer, testServerVariable } from "../db/test-database.ts"
+import { openTestServer, roomInMemory, testServerVariable } from "../db/test-database.ts"
 import type { Arguments } from "./command.ts"
 import { findProject } from "./project.ts"
 import { withGroups } from "./test-groups.ts"
@@ -27,7 +27,9 @@ export async function test({ words }: Arguments): Promise<void> {
   if (wanted.length < named.length) process.stderr.write("There is no folder test/ yet, so none of its tests.\n")
   if (wanted.every((word) => word.startsWith("-"))) return
   const server = await openTestServer()
-  const scratch = mkdtempSync(join(tmpdir(), "trestle-tests-"))
+  const scratch = mkdtempSync(join(roomInMemory() ? "/dev/shm" : tmpdir(), "trestle-tests-"))
+  // Tests run programs as other users, who have to pass through.
+  chmodSync(scratch, 0o755)
   // Node puts a folder for its version into the one that it is given.
   const compileCache = getCompileCacheDir()
   try {
@@ -39,6 +41,8 @@ export async function test({ words }: Arguments): Promise<void> {
         stdio: "inherit",
         env: {
           ...process.env,
+          // What tests and the servers that they killed leave behind goes with the run.
+          TMPDIR: scratch,
           [testServerVariable]: JSON.stringify(server.address),
           // Each test file is a process: they share what was compiled.
           NODE_COMPILE_CACHE: compileCache ? dirname(compileCache) : "",
