@@ -7,7 +7,7 @@ import { openLog } from "../core/log/open.ts"
 import { urlOf } from "../core/server-url.ts"
 import { Supervisor } from "../supervisor/supervisor.ts"
 import { BootFailure } from "../supervisor/worker-process.ts"
-import { ownDatabase } from "./database.ts"
+import { ownDatabase } from "./locate-database.ts"
 import { findProject } from "./project.ts"
 import { sampleCurl } from "./sample-curl.ts"
 
