@@ -100,6 +100,7 @@ test("a mistake is printed and waits for its mending, also at the start", async 
 
 test("the embedded database runs on while the server starts again, and ends with trestle dev", async (t) => {
   const project = await makeProject(t, files)
+  await project.seed()
   const dev = project.start(["dev"])
   await answer(dev)
   const postmaster = await project.postmaster()
@@ -118,6 +119,7 @@ test("the embedded database runs on while the server starts again, and ends with
 
 test("a server whose trestle dev was killed ends too, and the next one takes the database over", async (t) => {
   const project = await makeProject(t, files)
+  await project.seed()
   const killed = project.start(["dev"])
   await answer(killed)
   killed.kill("SIGKILL")

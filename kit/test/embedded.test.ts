@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { after, test } from "node:test"
+import { test } from "node:test"
 import pg from "pg"
 import { BootError } from "../src/core/errors.ts"
 import { joinEmbedded, openEmbedded } from "../src/db/embedded/embedded.ts"
@@ -12,15 +12,12 @@ import {
   open,
   postmasterOf,
   query,
-  removeTemplate,
   run,
   scratch,
   seeded,
   startOwner,
   until,
 } from "./embedded/scratch.ts"
-
-after(removeTemplate)
 
 test("an empty folder becomes a database that keeps its rows over a restart", async (t) => {
   const { options } = await scratch(t)

@@ -274,7 +274,7 @@ test("four processes that migrate at once apply each migration once", async (t) 
 test("with DATABASE_URL start refuses to run with pending migrations, and only warns of unknown ones", async (t) => {
   const { address } = await open(t)
   const folder = await project(t)
-  const env = { DATABASE_URL: urlOf(address), PORT: "0" }
+  const env = { DATABASE_URL: urlOf(address), PORT: "0", WORKERS_WEB: "1", WORKERS_JOBS: "0" }
   const refused = await trestle(folder, ["start"], env)
   assert.equal(refused.code, 1)
   assert.equal(

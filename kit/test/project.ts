@@ -1,13 +1,13 @@
 /** A project for the tests of the commands, which run in it as processes of their own. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { TestContext } from "node:test"
 import type { DatabaseAddress } from "../src/db/database.ts"
 import { testServerVariable } from "../src/db/test-database.ts"
-import { killDatabase, later, postmasterOf } from "./embedded/scratch.ts"
+import { killDatabase, later, postmasterOf, seed } from "./embedded/scratch.ts"
 import { removeProject } from "./remove-project.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -23,6 +23,8 @@ export interface Project {
   start(args: string[], env?: Environment, command?: string[]): Command
   /** Runs `trestle` with these arguments to its end. */
   run(args: string[], env?: Environment): Promise<Ended>
+  /** Gives it an embedded database, empty and stopped: initdb takes longer than all that most tests do. */
+  seed(): Promise<void>
   /** The process of its embedded database, undefined when it does not run. */
   postmaster(): Promise<number | undefined>
 }
@@ -53,6 +55,8 @@ export default defineApp({ name: "sample", routes: {}, folder: import.meta.dirna
 /** Makes one with these files, in a folder with a space in its name. Without an app/app.ts among them it has no routes. */
 export async function makeProject(t: TestContext, files: Record<string, string> = {}): Promise<Project> {
   const top = await mkdtemp(join(tmpdir(), "trestle-project-"))
+  // Root's PostgreSQL runs as another user, who has to pass through.
+  await chmod(top, 0o755)
   const folder = join(top, "my project")
   const data = join(folder, "data/postgres")
   later(t, async () => {
@@ -72,6 +76,7 @@ export async function makeProject(t: TestContext, files: Record<string, string> 
     write,
     start,
     run: (args, env) => start(args, env).ended,
+    seed: () => seed({ folder: data, rootBase: join(top, "root") }),
     postmaster: () => postmasterOf(data),
   }
 }

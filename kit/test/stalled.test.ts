@@ -5,21 +5,19 @@
  */
 import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
-import { after, type TestContext, test } from "node:test"
+import { type TestContext, test } from "node:test"
 import { type Api, Id, sql, Type } from "trestle"
 import { Log } from "../src/core/log.ts"
 import { ledgersOf, migrateUp } from "../src/db/migrations.ts"
 import { openRedis } from "../src/db/redis.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import { Browser, person } from "./browser.ts"
-import { later, open, postmasterOf, removeTemplate, seeded, until } from "./embedded/scratch.ts"
+import { later, open, postmasterOf, seeded, until } from "./embedded/scratch.ts"
 import { lost, openEyes, recovered, slowest, timed, writeRows } from "./outages.ts"
 import { noRedis, startRedis } from "./redis.ts"
 import { sampleApp } from "./sample/app.ts"
 import { serveOn } from "./serve-on.ts"
 import { openWire } from "./wire.ts"
-
-after(removeTemplate)
 
 const done = { role: "visitor", schema: { response: { 200: Type.Object({}) } } } as const
 const patient = { WORKERS_REQUEST_TIMEOUT: "10 min", DATABASE_CONNECT_TIMEOUT: "10 min" }

@@ -338,6 +338,7 @@ export default defineApp({ name: "sample", routes: {}, programs: { ticker: { com
 `,
     "app/ticker.ts": program,
   })
+  await project.seed()
   const server = project.start(["start"])
   const [, pid] = await server.says(/program (\d+)/)
   process.kill(Number(pid), "SIGKILL")
@@ -360,6 +361,7 @@ export default defineApp({ name: "sample", routes: {}, programs, folder: import.
       'process.on("SIGTERM", () => console.log("it stays")); console.log("first"); setInterval(() => {}, 1000)',
     "app/second.ts": 'console.log("successor")',
   })
+  await project.seed()
   const server = project.start(["start"], { WORKERS_STOP_TIMEOUT: "1 second" })
   await server.says(/The program ticker ended: .*cannot be empty/)
   await project.write("app/app.ts", app("node", "app/first.ts"))

@@ -28,8 +28,8 @@ export async function test({ words }: Arguments): Promise<void> {
   if (wanted.every((word) => word.startsWith("-"))) return
   const server = await openTestServer()
   const scratch = mkdtempSync(join(roomInMemory() ? "/dev/shm" : tmpdir(), "trestle-tests-"))
-  // Tests run programs as other users, who have to pass through.
-  chmodSync(scratch, 0o755)
+  // As /tmp: tests of root's run programs as other users.
+  chmodSync(scratch, 0o1777)
   // Node puts a folder for its version into the one that it is given.
   const compileCache = getCompileCacheDir()
   try {

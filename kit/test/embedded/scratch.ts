@@ -1,8 +1,10 @@
 /** Folders, databases and processes for the tests of the embedded database, each cleared away after its test. */
 import { type ChildProcess, execFile, type SpawnOptions, spawn } from "node:child_process"
 import { once } from "node:events"
-import { chmod, mkdir, mkdtemp, readdir, readlink, realpath, rm, symlink } from "node:fs/promises"
-import { join } from "node:path"
+import { existsSync, rmSync } from "node:fs"
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import type { TestContext } from "node:test"
 import { setTimeout as pause } from "node:timers/promises"
@@ -11,7 +13,8 @@ import pg from "pg"
 import { type Embedded, type EmbeddedOptions, openEmbedded } from "../../src/db/embedded/embedded.ts"
 import { readPidFile } from "../../src/db/embedded/postmaster.ts"
 import { isPostmasterOf } from "../../src/db/embedded/processes.ts"
-import { roomInMemory } from "../../src/db/test-database.ts"
+import { withStartLock } from "../../src/db/embedded/start-lock.ts"
+import { roomInMemory, testServerVariable } from "../../src/db/test-database.ts"
 
 export const run = promisify(execFile)
 export const isRoot = process.getuid?.() === 0
@@ -54,30 +57,51 @@ export async function scratch(t: TestContext, ...below: string[]): Promise<Scrat
   return { project, options }
 }
 
+/** A project with an empty database that was stopped. */
+export async function seeded(t: TestContext): Promise<Scratch> {
+  const made = await scratch(t)
+  await seed(made.options)
+  return made
+}
+
 let template: Promise<string> | undefined
 
-/** A project with an empty database that was stopped: a copy of one that initdb made once. */
-export async function seeded(t: TestContext): Promise<Scratch> {
-  template ??= makeTemplate()
-  const made = await scratch(t)
-  const { folder, rootBase } = made.options
+/** Puts an empty database into the folder: a copy of one that initdb made once. */
+export async function seed({ folder, rootBase }: { folder: string; rootBase: string }): Promise<void> {
+  template ??= findTemplate()
   const real = isRoot ? join(rootBase, "seeded") : folder
   await mkdir(real, { recursive: true })
   await chmod(real, isRoot ? 0o711 : 0o700)
   await run("cp", ["-a", await template, real])
   if (isRoot) {
-    await mkdir(join(made.project, "data"))
+    await mkdir(dirname(folder), { recursive: true })
     await symlink(real, folder)
   }
-  return made
 }
 
-const templateFolders: string[] = []
+/** Under `trestle test` all test files share one, in the folder that goes with the run. */
+async function findTemplate(): Promise<string> {
+  if (!process.env[testServerVariable]) {
+    const own = await mkdtemp(join(base, "trestle-test-template-"))
+    await chmod(own, 0o755)
+    process.once("exit", () => rmSync(own, { recursive: true, force: true }))
+    return makeTemplate(own)
+  }
+  const top = join(tmpdir(), "trestle-test-template")
+  await mkdir(top, { recursive: true })
+  const note = join(top, "made")
+  return withStartLock(
+    top,
+    () => {},
+    undefined,
+    async () => {
+      if (!existsSync(note)) await writeFile(note, await makeTemplate(top))
+      return readFile(note, "utf8")
+    },
+  )
+}
 
-async function makeTemplate(): Promise<string> {
-  const top = await mkdtemp(join(base, "trestle-test-template-"))
-  templateFolders.push(top)
-  await chmod(top, 0o755)
+async function makeTemplate(top: string): Promise<string> {
   const database = await openEmbedded({
     folder: join(top, "data/postgres"),
     rootBase: join(top, "root"),
@@ -85,11 +109,6 @@ async function makeTemplate(): Promise<string> {
   })
   await database.stop()
   return join(database.location, "18")
-}
-
-/** For the `after` of each test file. */
-export async function removeTemplate(): Promise<void> {
-  for (const folder of templateFolders) await rm(folder, { recursive: true, force: true })
 }
 
 /** Opens the database in this process; it is stopped after the test. */
