@@ -9,8 +9,9 @@ import { usualDays } from "../src/http/tls.ts"
 import { makeProject, urlOf } from "./project.ts"
 
 test("--help after a command prints its usage, and does nothing", async (t) => {
-  const { run } = await makeProject(t)
-  const whole = await run(["--help"])
+  const project = await makeProject(t)
+  const run = project.inOneProcess()
+  const whole = await project.run(["--help"])
   assert.equal(whole.code, 0)
   for (const name of [
     "start",
@@ -50,7 +51,7 @@ test("--version prints the version of the kit", async (t) => {
 })
 
 test("a mistake in the arguments is said in a sentence, with what is meant and the usage", async (t) => {
-  const { run } = await makeProject(t)
+  const run = (await makeProject(t)).inOneProcess()
   const mistakes: Record<string, string> = {
     strat: 'There is no command "strat". Did you mean "start"?\ntrestle start ',
     version: 'There is no command "version".\nTo see all commands: npx trestle help\n',

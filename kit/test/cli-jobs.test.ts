@@ -21,10 +21,8 @@ test("commands list jobs, send crons and dead letters, and cancel", async (t) =>
   t.after(drop)
   const project = await makeProject(t, { "app/app.ts": application })
   const env = { DATABASE_URL: urlOf(address), WORKERS_JOBS: "1" }
-  const run = async (...args: string[]) => {
-    const { code, stdout, stderr } = await project.run(args, env)
-    return { code, stdout, stderr }
-  }
+  const inOneProcess = project.inOneProcess(env)
+  const run = (...args: string[]) => inOneProcess(args)
 
   const { stdout: crons } = await run("cron", "list")
   assert.match(crons, /^nightly {2}0 2 \* \* \*\s+Europe\/Helsinki\s+next at \d{4}-\d\d-\d\dT\d\d:00:00.000Z\n$/)
@@ -48,11 +46,11 @@ test("commands list jobs, send crons and dead letters, and cancel", async (t) =>
   await server.says(
     /job nightly: Done[\s\S]*it was the last: a dead letter|it was the last: a dead letter[\s\S]*job nightly: Done/,
   )
-  const dead = await run("jobs", "dead", "--name", "shaky")
+  const dead = await project.run(["jobs", "dead", "--name", "shaky"], env)
   const [letter = ""] = dead.stdout.split(" ")
   assert.match(dead.stdout, /^[0-9a-f-]{36} {2}\S+Z {2}shaky {2}dead {2}1 attempts {2}It is broken\.\\nTwice\.\n$/)
   await project.write("mended", "")
-  assert.equal((await run("jobs", "retry", letter)).code, 0)
+  assert.equal((await project.run(["jobs", "retry", letter], env)).code, 0)
   await server.says(/job shaky: Done/)
   assert.match((await run("jobs", "retry", letter)).stderr, /There is no dead letter/)
   const all: Record<string, unknown>[] = JSON.parse((await run("jobs", "list", "--json")).stdout)

@@ -26,14 +26,15 @@ test("a key is made, listed and revoked, and its token is printed once and alone
     'This is the API key "robot", with the role admin, until MOMENT. It is shown only now.\n' +
       "Send it in the header X-API-Key.\n",
   )
+  const inOneProcess = project.inOneProcess({ DATABASE_URL: urlOf(address) })
   const listed = async () => {
-    const { stdout } = await run(["token", "list"])
+    const { stdout } = await inOneProcess(["token", "list"])
     return stdout.replace(id, "ID").replace(moment, "MOMENT").replaceAll(/ {2,}/g, "  ")
   }
   assert.equal(await listed(), "ID  admin  robot  until MOMENT  last used never\n")
 
   assert.match((await run(["token", "revoke", "robot"])).stdout, /^Revoked robot \(.*\)\.\n$/)
   assert.equal(await listed(), "ID  admin  robot  revoked MOMENT  last used never\n")
-  const again = await run(["token", "revoke", "robot"])
+  const again = await inOneProcess(["token", "revoke", "robot"])
   assert.deepEqual([again.code, again.stderr.split(".")[0]], [1, 'No key in force has the id or name "robot"'])
 })

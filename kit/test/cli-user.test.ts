@@ -19,6 +19,7 @@ async function projectWithDatabase(t: TestContext, env: Record<string, string> =
   const withInput = (input: string) => ["sh", "-c", 'printf %s "$0" | "$@"', input, process.execPath, main]
   return {
     run: (args: string[]) => project.run(args, all),
+    inOneProcess: () => project.inOneProcess(all),
     pipe: (input: string, args: string[]) => project.start(args, all, withInput(input)).ended,
     start: () => startServer(project, all),
   }
@@ -105,7 +106,8 @@ test("sessions in Redis end with a new password, too", { skip: noRedis }, async 
 })
 
 test("accounts are listed oldest first, and searched by text and role", async (t) => {
-  const { run } = await projectWithDatabase(t)
+  const { inOneProcess } = await projectWithDatabase(t)
+  const run = inOneProcess()
   assert.deepEqual(await run(["user", "list"]), {
     code: 0,
     stdout: "",
@@ -169,7 +171,8 @@ test("a password that is made is as long as the rules want", async (t) => {
 })
 
 test("what cannot be is said in a sentence, with what to do", async (t) => {
-  const { run } = await projectWithDatabase(t)
+  const { inOneProcess } = await projectWithDatabase(t)
+  const run = inOneProcess()
   assert.equal((await run(["user", "create", "anna@example.com"])).code, 0)
   const mistakes: [string[], string][] = [
     [["create", "ANNA@example.com"], "ANNA@example.com has an account already."],

@@ -1,5 +1,5 @@
 /** A project for the tests of the commands, which run in it as processes of their own. */
-import { spawn } from "node:child_process"
+import { fork, spawn } from "node:child_process"
 import { once } from "node:events"
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -23,6 +23,8 @@ export interface Project {
   start(args: string[], env?: Environment, command?: string[]): Command
   /** Runs `trestle` with these arguments to its end. */
   run(args: string[], env?: Environment): Promise<Ended>
+  /** Makes what runs commands in one process, one after the other; see commands-child.ts. */
+  inOneProcess(env?: Environment): (args: string[]) => Promise<Ended>
   /** Gives it an embedded database, empty and stopped: initdb takes longer than all that most tests do. */
   seed(): Promise<void>
   /** The process of its embedded database, undefined when it does not run. */
@@ -76,6 +78,7 @@ export async function makeProject(t: TestContext, files: Record<string, string> 
     write,
     start,
     run: (args, env) => start(args, env).ended,
+    inOneProcess: (env) => inOneProcess(t, folder, env),
     seed: () => seed({ folder: data, rootBase: join(top, "root") }),
     postmaster: () => postmasterOf(data),
   }
@@ -86,6 +89,29 @@ export function urlOf(address: DatabaseAddress): string {
   if ("url" in address) return address.url
   const { user, host, port, database } = address
   return `postgres://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
+}
+
+function inOneProcess(t: TestContext, folder: string, env: Environment = {}): Project["run"] {
+  const child = fork(join(import.meta.dirname, "commands-child.ts"), {
+    cwd: folder,
+    env: { ...plainEnvironment(), ...env },
+  })
+  const ended = once(child, "exit")
+  later(t, async () => {
+    child.kill()
+    await ended
+  })
+  let last: Promise<unknown> = Promise.resolve()
+  return (args) => {
+    const answer = last.then(async () => {
+      child.send(args)
+      const [message] = await Promise.race([once(child, "message"), ended])
+      if (typeof message !== "object") throw new Error(`It ended in trestle ${args.join(" ")}: ${message}`)
+      return message as Ended
+    })
+    last = answer.catch(() => {})
+    return answer
+  }
 }
 
 function startIn(t: TestContext, folder: string, [program = "", ...args]: string[], env: Environment): Command {
