@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test"
 import { ledgersOf } from "../src/db/migrations.ts"
 import { createTestDatabase } from "../src/db/test-database.ts"
 import type { Status } from "../src/supervisor/status.ts"
+import { until } from "./embedded/scratch.ts"
 import { makeProject, type Project, urlOf } from "./project.ts"
 
 /** Says which process answers, and blocks, crashes or waits when it is asked to. */
@@ -61,14 +62,16 @@ async function draining(project: Project): Promise<number> {
 
 /** Asks over new connections until the answers come from so many processes. */
 async function processes(who: () => Promise<Who>, count: number, isTrue = (_: Who) => true): Promise<number[]> {
-  for (;;) {
-    const pids = new Set<number>()
-    for (let i = 0; i < 40; i++) {
+  const pids = new Set<number>()
+  await until(async () => {
+    pids.clear()
+    for (let i = 0; i < 40 && pids.size < count; i++) {
       const answer = await who()
       if (isTrue(answer)) pids.add(answer.pid)
     }
-    if (pids.size >= count) return [...pids]
-  }
+    return pids.size >= count
+  })
+  return [...pids]
 }
 
 /** One request on a connection of its own. */
@@ -154,7 +157,7 @@ test("a reload may bring fewer processes, and goes on where one cannot begin", a
 
   await t.test("the place of one that is no longer wanted is not filled", async () => {
     // Of each of the three one has ended, replaced or not.
-    for (let ended = await draining(project); ended > 0; ) ended = await draining(project)
+    await until(async () => (await draining(project)) === 0)
     assert.equal((await statusOfServer(project)).processes.length, 2)
   })
 
@@ -259,7 +262,10 @@ test("a process that has answered its number of requests is replaced, and none o
   const { server, url } = await startServer(t, { WORKERS_MAX_REQUESTS: "100" })
   const who = () => ask(`${url}/api/test/who`)
   const pids = new Set<number>()
-  while (pids.size < 6) pids.add((await who()).pid)
+  await until(async () => {
+    for (const { pid } of await Promise.all(Array.from({ length: 10 }, who))) pids.add(pid)
+    return pids.size >= 6
+  })
   await server.says(/is replaced: it has answered \d+ requests/)
 })
 
@@ -269,7 +275,10 @@ test("a soft limit below what a process begins with is told, and replaces nothin
   const who = () => ask(`${url}/api/test/who`)
   const pids = new Set<number>()
   // Their requests are what they are replaced for, some seconds later.
-  while (pids.size < 4) pids.add((await who()).pid)
+  await until(async () => {
+    for (const { pid } of await Promise.all(Array.from({ length: 10 }, who))) pids.add(pid)
+    return pids.size >= 4
+  })
   const { processes } = await statusOfServer(project)
   for (const { lastEnd } of processes) assert.doesNotMatch(lastEnd ?? "", /soft_memory/)
 })
@@ -303,14 +312,15 @@ test("a stop is told to load balancers first, and then refuses whoever comes", a
   await ask(`${url}/api/test/who`)
   server.kill("SIGTERM")
   await server.says(/Stopping/)
-  while ((await statusOf(`${url}/api/health/ready`)) !== 503);
+  await until(async () => (await statusOf(`${url}/api/health/ready`)) === 503)
   assert.equal(await statusOf(`${url}/api/test/who`), 200)
 
   // Refused, not left to wait until the slow one is answered.
-  const after = async () => {
-    for (;;) await ask(`${url}/api/test/who`)
-  }
-  const first = await Promise.race([slow.then(() => "answered"), after().catch(({ code }) => code)])
+  const after = until(async () => {
+    await ask(`${url}/api/test/who`)
+    return false
+  })
+  const first = await Promise.race([slow.then(() => "answered"), after.catch(({ code }) => code)])
   assert.match(first, /ECONNREFUSED|ECONNRESET/)
   assert.ok((await slow).pid > 0)
   assert.equal((await server.ended).code, 0)
@@ -321,7 +331,7 @@ test("a stop does not wait for connections on which no TLS was spoken", async (t
   const { port } = new URL(url)
   const bare = [net.connect(Number(port), "127.0.0.1"), net.connect(Number(port), "localhost")]
   await Promise.all(bare.map((socket) => once(socket, "connect")))
-  while ((await statusOfServer(project)).processes[0]!.connections < bare.length);
+  await until(async () => (await statusOfServer(project)).processes[0]!.connections >= bare.length)
   server.kill("SIGTERM")
   await Promise.all(bare.map((socket) => once(socket, "close")))
   const { code, stdout } = await server.ended
