@@ -236,9 +236,7 @@ async function logIn(
     isVerified,
   }: { email: string; password: string; role: string; name: string; isVerified: boolean },
 ): Promise<string> {
-  const passwords = createPasswords()
-  const hash = await passwords.hash(password)
-  passwords.close()
+  const hash = await hashOf(password)
   const names = { first_name: name, last_name: "Miller" }
   if (!(await createAccount(db, { email, password: hash, role, isVerified, ...names }))) {
     throw new Error(`The name "${name}" is another person's in this test: give each role its own.`)
@@ -249,6 +247,18 @@ async function logIn(
     .getSetCookie()
     .map((line) => line.split(";", 1)[0])
     .join("; ")
+}
+
+const hashes = new Map<string, Promise<string>>()
+
+/** Made once in a process: each takes 20 ms, as it should. */
+function hashOf(password: string): Promise<string> {
+  const known = hashes.get(password)
+  if (known) return known
+  const passwords = createPasswords()
+  const made = passwords.hash(password).finally(() => passwords.close())
+  hashes.set(password, made)
+  return made
 }
 
 /** Leaves nothing of a test behind, unless the test has stopped its Redis. */

@@ -1,3 +1,4 @@
+// @together
 // The checks on wrong trees and wrong pages: each rule refuses what it is for, and nothing else.
 import assert from "node:assert/strict"
 import { test } from "node:test"

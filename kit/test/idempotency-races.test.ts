@@ -1,3 +1,4 @@
+// @together
 /** One key in several requests at once, over several servers, and over connections that break: it is done once. */
 import assert from "node:assert/strict"
 import http from "node:http"

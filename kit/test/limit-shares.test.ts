@@ -1,3 +1,4 @@
+// @together
 /** Shares of limits under everything that can happen, in any order: processes and their supervisor with a clock of the test's. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** What systemd is told, through a program that stands for `systemd-notify` and writes down what it is called with. */
 import assert from "node:assert/strict"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"

@@ -1,3 +1,4 @@
+// @together
 /** Where a webhook may go, and where not, however the address is written. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

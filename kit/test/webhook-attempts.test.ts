@@ -1,3 +1,4 @@
+// @together
 /** Webhooks as jobs: tried again until they are taken, under one id, with the secrets that count at the moment. */
 import assert from "node:assert/strict"
 import { randomUUID } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** One delivery over a real network connection: what counts as taken, what does not, and what a hostile receiver cannot do. */
 import assert from "node:assert/strict"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"

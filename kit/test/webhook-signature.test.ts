@@ -1,3 +1,4 @@
+// @together
 /** Signatures of Standard Webhooks: made as the specification says, and checked strictly. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Webhooks as an application sends them: with its transaction, to whoever wants them, at addresses that may be. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** A process of the supervisor, where the machine has nothing left to start one with. */
 import assert from "node:assert/strict"
 import { execFile } from "node:child_process"
