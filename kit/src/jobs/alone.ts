@@ -50,6 +50,8 @@ export class Alone {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.running.set(attempt, promise)
       await runAttempt(attempt, this.options.settling)
+      // Told before the next one begins, which may end this process: what is done already would be done again.
+      await this.options.settling.settled()
       this.running.delete(attempt)
       this.ended++
       resolve()
