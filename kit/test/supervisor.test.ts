@@ -209,7 +209,7 @@ if (process.env.TRESTLE_PROCESS === "web 2" && !existsSync("tried")) {
 })
 
 test("a version that waits for ever as it begins is given up", async (t) => {
-  const { project, server } = await startServer(t)
+  const { project, server } = await startServer(t, { WORKERS_WEB: "1" })
   // Read by the version that is there, it counts for the next one.
   await project.write("config.json", JSON.stringify({ workers: { boot_timeout: "10 seconds" } }))
   assert.equal((await project.run(["reload"])).code, 0)
@@ -249,7 +249,7 @@ test("a process that stands still is replaced, and the line is named", async (t)
 })
 
 test("a request over its time is answered 503, its signal aborts and the log says HARAKIRI", async (t) => {
-  const { server, url } = await startServer(t)
+  const { server, url } = await startServer(t, { WORKERS_WEB: "1" })
   const { status } = await fetch(`${url}/api/test/never`)
   assert.equal(status, 503)
   await server.says(/aborted/)
@@ -296,7 +296,7 @@ test("when the supervisor is killed its processes answer what they have, and end
 })
 
 test("a stop waits for requests, a second signal does not", async (t) => {
-  const { server, url } = await startServer(t)
+  const { server, url } = await startServer(t, { WORKERS_WEB: "1" })
   const slow = ask(`${url}/api/test/who?ms=1500`)
   await ask(`${url}/api/test/who`)
   server.kill("SIGTERM")

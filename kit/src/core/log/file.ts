@@ -148,7 +148,8 @@ export class LogFile implements Target {
     // Read as well as appended: endsTorn looks at the last byte.
     this.fd = openSync(path, "a+", 0o640)
     lendToOwner(this.fd, dirname(path))
-    const { dev, ino, size } = statSync(path)
+    // Of what was opened: another process may have renamed it since, and the path then names another file, or none.
+    const { dev, ino, size } = fstatSync(this.fd)
     this.dev = dev
     this.ino = ino
     this.wholeAt = 0
