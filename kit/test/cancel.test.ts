@@ -1,3 +1,4 @@
+// @together
 /** What nobody waits for any more is cancelled in PostgreSQL, and nothing else is. */
 import assert from "node:assert/strict"
 import { once } from "node:events"

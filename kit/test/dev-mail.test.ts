@@ -1,3 +1,4 @@
+// @together
 /** `/dev/mail`, which shows the mails of development. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

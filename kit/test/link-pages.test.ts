@@ -1,3 +1,4 @@
+// @together
 /** The pages of forgotten passwords and of verified addresses, without JavaScript. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** Where the secret of a link in a mail is, and where it is not: only in the mail. */
 import assert from "node:assert/strict"
 import { hash } from "node:crypto"

@@ -1,3 +1,4 @@
+// @together
 /** What mails say, and what no data can make them say. */
 import assert from "node:assert/strict"
 import { test } from "node:test"

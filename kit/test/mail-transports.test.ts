@@ -1,3 +1,4 @@
+// @together
 /** The ways that mails go: a mail server with and without TLS, and a folder. And what the settings must say for it. */
 import assert from "node:assert/strict"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"

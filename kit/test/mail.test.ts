@@ -1,3 +1,4 @@
+// @together
 /** Mails as an application sends them: by jobs, through a mail server or into a folder. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** A forgotten password and a new one, over the API. With sessions in PostgreSQL and in Redis. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"

@@ -1,3 +1,4 @@
+// @together
 /** TLS: the certificate in force, what is spoken with it, and where the server listens. */
 import assert from "node:assert/strict"
 import { execFile } from "node:child_process"

@@ -1,3 +1,4 @@
+// @together
 /** Verified addresses, and changes of address: what `accounts.verify_email` does, over the API. */
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"
