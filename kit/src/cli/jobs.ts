@@ -22,9 +22,9 @@ export function list({ flags }: Arguments): Promise<void> {
     if (counts.length === 0) return note("There are no jobs. They are known once the server has been started.")
     const columns = ["waiting", "delayed", "running", "done", "dead", "cancelled"] as const
     const width = Math.max(...counts.map(({ name }) => name.length), 3)
-    print(`${"job".padEnd(width)}  ${columns.map((column) => column.padStart(9)).join("")}`)
+    print(`${"job".padEnd(width)}  ${columns.map((column) => column.padStart(11)).join("")}`)
     for (const row of counts) {
-      print(`${row.name.padEnd(width)}  ${columns.map((column) => String(row[column]).padStart(9)).join("")}`)
+      print(`${row.name.padEnd(width)}  ${columns.map((column) => String(row[column]).padStart(11)).join("")}`)
     }
   })
 }
