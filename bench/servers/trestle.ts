@@ -4,11 +4,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import app from "../../app/app.ts"
-import { openCapabilities } from "../../kit/src/capabilities.ts"
+import { jobsOf, openCapabilities } from "../../kit/src/capabilities.ts"
 import { databaseSettings } from "../../kit/src/cli/database.ts"
 import { loadConfig } from "../../kit/src/core/config/index.ts"
 import { openLog } from "../../kit/src/core/log/open.ts"
 import { type DatabaseAddress, openDatabase } from "../../kit/src/db/database.ts"
+import { declareJobs } from "../../kit/src/jobs/boss.ts"
 import { createServer } from "../../kit/src/server.ts"
 import { startWatchdog } from "../../kit/src/supervisor/watchdog.ts"
 import { behindSession } from "./session-routes.ts"
@@ -23,6 +24,8 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
 process.on("SIGTERM", () => process.exit())
 const database = openDatabase(address, databaseSettings(config), log)
 const routes = { ...app.routes, "/bench": behindSession }
+// Who signs up is sent a mail, by a job.
+await declareJobs(database, jobsOf(app), log)
 const capabilities = openCapabilities({ app, config, mode: "production", database, log })
 const server = await createServer({ app: { ...app, routes }, config, mode: "production", database, capabilities, log })
 if (process.env.BENCH_WATCHDOG) {
