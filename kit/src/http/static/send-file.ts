@@ -3,6 +3,7 @@ import type { FileHandle } from "node:fs/promises"
 import type { Readable } from "node:stream"
 import type { FastifyReply, FastifyRequest } from "fastify"
 import { HttpError } from "../../core/errors.ts"
+import { headersOf } from "../reply-headers.ts"
 import { isRefused, isUnchanged, type Part, partOf, preferredEncoding } from "./conditions.ts"
 import type { Content, StaticFile } from "./static-folder.ts"
 
@@ -25,45 +26,70 @@ const stalledAfterMs = 60_000
 /** How much of a large file is read at once: a quarter of the reads that Node's 64 kB would need. */
 const chunkSize = 262_144
 
-/** Answers; false when the file changed since it was looked at and nothing was sent. */
-export async function sendFile(request: FastifyRequest, reply: FastifyReply, source: Source): Promise<boolean> {
-  const { file, status, cacheControl, open } = source
+/** Answers, at once from memory; false when the file changed since it was looked at and nothing was sent. */
+export function sendFile(request: FastifyRequest, reply: FastifyReply, source: Source): boolean | Promise<boolean> {
+  const { file, status, open } = source
   const content = contentFor(file, request.headers["accept-encoding"])
-  const { size, body } = content
   const isFound = status === 200
-  const isHead = request.method === "HEAD"
   if (isFound && isRefused(request.headers, content)) {
     throw new HttpError(412, "The file is not in the state that If-Match or If-Unmodified-Since asks for.")
   }
   const isKnown = isFound && isUnchanged(request.headers, content)
-  const part = isFound && !isHead && !isKnown ? partOf(request.headers, size, content) : undefined
+  if (isKnown) {
+    writeHead(reply, source, content)
+    reply.code(304).send()
+    return true
+  }
+  const { size, body } = content
+  const isHead = request.method === "HEAD"
+  const part = isFound && !isHead ? partOf(request.headers, size, content) : undefined
   if (part === "unsatisfiable") {
     throw new HttpError(416, `The file has ${size} bytes.`, { headers: { "content-range": `bytes */${size}` } })
   }
-  const handle = body || isHead || isKnown ? undefined : await open(content)
-  if (!body && !handle && !isHead && !isKnown) return false
-
-  reply.code(status).header("cache-control", cacheControl)
-  if (file.encodings.length > 0) vary(reply, "accept-encoding")
-  if (isKnown) {
-    reply.code(304).headers({ etag: content.etag, "last-modified": content.lastModified }).send()
+  if (isHead) {
+    writeBodyHead(reply, source, content, part)
+    reply.send()
     return true
   }
-  reply.header("content-type", content.contentType)
-  if (content.encoding) reply.header("content-encoding", content.encoding)
-  if (isFound) {
-    reply.headers({ etag: content.etag, "last-modified": content.lastModified, "accept-ranges": "bytes" })
+  if (body) {
+    writeBodyHead(reply, source, content, part)
+    reply.send(part ? body.subarray(part.start, part.end + 1) : body)
+    // Most of the time the system has taken it all by now. A hook may have put it off.
+    const { writableEnded, writableLength } = reply.raw
+    if (!writableEnded || writableLength > largestAtOnce) request.raw.socket.setTimeout(stalledAfterMs)
+    return true
   }
-  const { start, end } = part ?? { start: 0, end: size - 1 }
-  const length = end + 1 - start
-  if (part) reply.code(206).header("content-range", `bytes ${start}-${end}/${size}`)
-  reply.header("content-length", length)
-  if (length > largestAtOnce) request.raw.socket.setTimeout(stalledAfterMs)
+  return open(content).then((handle) => {
+    if (!handle) return false
+    writeBodyHead(reply, source, content, part)
+    request.raw.socket.setTimeout(stalledAfterMs)
+    reply.send(streamOf(handle, part ?? { start: 0, end: size - 1 }, reply))
+    return true
+  })
+}
 
-  if (isHead) reply.send()
-  else if (body) reply.send(part ? body.subarray(start, end + 1) : body)
-  else reply.send(streamOf(handle!, { start, end }, reply))
-  return true
+/** Of the state of a file that the client gets or has. */
+function writeHead(reply: FastifyReply, { file, status, cacheControl }: Source, content: Content): void {
+  reply.code(status)
+  const headers = headersOf(reply)
+  headers["cache-control"] = cacheControl
+  if (file.encodings.length > 0) vary(reply, "accept-encoding")
+  if (status !== 200) return
+  headers.etag = content.etag
+  headers["last-modified"] = content.lastModified
+}
+
+/** Of the bytes of a file, or of those of a part. */
+function writeBodyHead(reply: FastifyReply, source: Source, content: Content, part: Part | undefined): void {
+  writeHead(reply, source, content)
+  const headers = headersOf(reply)
+  headers["content-type"] = content.contentType
+  if (content.encoding) headers["content-encoding"] = content.encoding
+  if (source.status === 200) headers["accept-ranges"] = "bytes"
+  headers["content-length"] = part ? part.end + 1 - part.start : content.size
+  if (!part) return
+  reply.code(206)
+  headers["content-range"] = `bytes ${part.start}-${part.end}/${content.size}`
 }
 
 /** The bytes of a large file. Fastify destroys the stream when the client hangs up, and that closes the file. */

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import type { Config } from "../../core/config/index.ts"
 import { acceptsPages } from "./conditions.ts"
 import { sendFile } from "./send-file.ts"
-import { StaticFolder } from "./static-folder.ts"
+import { type StaticFile, StaticFolder } from "./static-folder.ts"
 import { decode, targetOf } from "./target.ts"
 
 declare module "fastify" {
@@ -25,8 +25,8 @@ const attempts = 3
 export interface StaticFiles {
   /** Whether a file is at the path of the request. */
   has(request: FastifyRequest): Promise<boolean>
-  /** Answers with the file at the path of the request; false when there is none. */
-  answer(request: FastifyRequest, reply: FastifyReply): Promise<boolean>
+  /** Answers with the file at the path of the request, at once when it is in memory; false when there is none. */
+  answer(request: FastifyRequest, reply: FastifyReply): boolean | Promise<boolean>
   /** Answers with a page where nothing is: that of the single-page application, or 404.html; false when there is none. */
   answerUnknown(request: FastifyRequest, reply: FastifyReply): Promise<boolean>
 }
@@ -44,14 +44,24 @@ export function openStaticFiles(
   const files = new StaticFolder(realpathSync(folder), settings.memory, now)
   const cacheControl = settings.max_age > 0 ? `public, max-age=${settings.max_age}` : "no-cache"
 
+  const send = (request: FastifyRequest, reply: FastifyReply, path: string, file: StaticFile, status = 200) =>
+    sendFile(request, reply, { file, status, cacheControl, open: (content) => files.open(path, content) })
+
   async function answerFile(request: FastifyRequest, reply: FastifyReply, path: string, status = 200) {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const file = files.fresh(path) ?? (await files.find(path))
+      const file = await files.find(path)
       if (!file) return false
-      const source = { file, status, cacheControl, open: files.open.bind(files, path) }
-      if (await sendFile(request, reply, source)) return true
+      if (await send(request, reply, path, file, status)) return true
     }
     throw new Error(`The static file ${path} was replaced each time that it was opened.`)
+  }
+
+  async function answerPath(request: FastifyRequest, reply: FastifyReply, path: string, target: string) {
+    if (await answerFile(request, reply, target)) return true
+    // Served where it is, its relative links would lead one folder up.
+    if (path.endsWith("/") || !(await files.find(`${target}/index.html`))) return false
+    reply.redirect(`${path}/${request.url.slice(path.length)}`, 301)
+    return true
   }
 
   const fileAt = (path: string): string | undefined => {
@@ -65,15 +75,13 @@ export function openStaticFiles(
       return target !== undefined && (await files.find(target)) !== undefined
     },
 
-    async answer(request, reply) {
+    answer(request, reply) {
       const path = pathOf(request)
       const target = fileAt(path)
       if (target === undefined) return false
-      if (await answerFile(request, reply, target)) return true
-      // Served where it is, its relative links would lead one folder up.
-      if (path.endsWith("/") || !(await files.find(`${target}/index.html`))) return false
-      reply.redirect(`${path}/${request.url.slice(path.length)}`, 301)
-      return true
+      const file = files.fresh(target)
+      if (file?.plain.body) return send(request, reply, target, file)
+      return answerPath(request, reply, path, target)
     },
 
     async answerUnknown(request, reply) {
@@ -101,15 +109,24 @@ export function staticFiles(api: FastifyInstance, files: StaticFiles | undefined
     schema: { hide: true },
     // A download takes as long as the client's line is slow; one that stalls is ended by its connection.
     config: files ? { isStatic: true, timeoutMs: Number.POSITIVE_INFINITY } : {},
-    handler: async (request, reply) => {
-      if (await files?.answer(request, reply)) return reply
-      if (home && pathOf(request) === "/") return reply.redirect(home, 302)
-      reply.callNotFound()
-      return reply
+    handler: (request, reply) => {
+      const isAnswered = files?.answer(request, reply) ?? false
+      // Without a promise for a file in memory: it would be a tenth of what the file costs.
+      return typeof isAnswered === "boolean" ? otherwise(isAnswered) : isAnswered.then(otherwise)
+
+      function otherwise(isAnswered: boolean): FastifyReply {
+        if (isAnswered) return reply
+        if (home && pathOf(request) === "/") return reply.redirect(home, 302)
+        reply.callNotFound()
+        return reply
+      }
     },
   })
 }
 
-const pathOf = (request: FastifyRequest): string => request.url.split(/[?#]/, 1)[0]!
+function pathOf({ url }: FastifyRequest): string {
+  const end = url.search(/[?#]/)
+  return end < 0 ? url : url.slice(0, end)
+}
 const isApi = (path: string): boolean =>
   path === "/api" || path.startsWith("/api/") || (path.includes("%") && decode(path.split("/", 2)[1] ?? "") === "api")
