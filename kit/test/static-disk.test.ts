@@ -1,12 +1,14 @@
 // @together
 /** Static files: what they cost the disk and memory, and what happens when they change or a client goes. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
 import { cpSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import net from "node:net"
 import { join } from "node:path"
 import { test } from "node:test"
 import { StaticFolder } from "../src/http/static/static-folder.ts"
-import { html, serveSite, site, siteFolder, until, write } from "./static-site.ts"
+import { ask } from "./raw-request.ts"
+import { html, large, serveSite, site, siteFolder, until, write } from "./static-site.ts"
 
 test("a changed, a new and a removed file are seen within a second", async (t) => {
   const { visitor, folder } = await serveSite(t)
@@ -28,6 +30,34 @@ test("a changed, a new and a removed file are seen within a second", async (t) =
   }
   write(join(folder, "new.txt"), "new")
   assert.equal((await visitor.get("/new.txt")).body, "new")
+})
+
+test("a file that is replaced right after it was looked at is answered as it is now", async (t) => {
+  const { url, folder } = await serveSite(t, { "large.bin": large, "page.txt": "small", "page.txt.br": large })
+  // Of the page the plain file is in memory, what this client gets of it is not.
+  for (const [path, file] of Object.entries({ "large.bin": "large.bin", "page.txt": "page.txt.br" })) {
+    const get = () => ask(`${url}/${path}`, { headers: { "accept-encoding": "br" } })
+    assert.equal((await get()).headers["content-length"], String(large.length))
+    rmSync(join(folder, file))
+    writeFileSync(join(folder, file), large.subarray(1))
+    const { status, headers } = await get()
+    assert.equal(status, 200)
+    assert.equal(headers["content-length"], String(large.length - 1))
+  }
+})
+
+test("only a client that does not take a file from memory at once has a time limit for it", async (t) => {
+  const { url, server } = await serveSite(t, { "large.css": Buffer.alloc(1_000_000, "a") })
+  const connected = once(server.server, "connection") as Promise<[net.Socket]>
+  const socket = net.connect(Number(new URL(url).port), "127.0.0.1")
+  t.after(() => socket.destroy())
+  const [connection] = await connected
+  socket.write("GET /large.css HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100))
+  while (connection.timeout !== 60_000) await new Promise(setImmediate)
+  assert.ok(connection.writableLength > 0)
+  socket.resume()
+  while (connection.timeout === 60_000 || connection.writableLength > 0) await new Promise(setImmediate)
+  assert.ok(connection.bytesWritten > 100_000_000)
 })
 
 test("a file is looked at once a second at most, and read again only when it changed", async (t) => {

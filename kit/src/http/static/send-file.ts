@@ -17,9 +17,6 @@ export interface Source {
   open(content: Content): Promise<FileHandle | undefined>
 }
 
-/** About what fits into the buffers of a connection: more waits for the client. */
-const largestAtOnce = 65_536
-
 /** A client that takes nothing for so long is given up. As long as it takes something it may be as slow as it is. */
 const stalledAfterMs = 60_000
 
@@ -27,15 +24,14 @@ const stalledAfterMs = 60_000
 const chunkSize = 262_144
 
 /** Answers, at once from memory; false when the file changed since it was looked at and nothing was sent. */
-export function sendFile(request: FastifyRequest, reply: FastifyReply, source: Source): boolean | Promise<boolean> {
+export function sendFile(request: FastifyRequest, reply: FastifyReply, source: Source): true | Promise<boolean> {
   const { file, status, open } = source
   const content = contentFor(file, request.headers["accept-encoding"])
   const isFound = status === 200
   if (isFound && isRefused(request.headers, content)) {
     throw new HttpError(412, "The file is not in the state that If-Match or If-Unmodified-Since asks for.")
   }
-  const isKnown = isFound && isUnchanged(request.headers, content)
-  if (isKnown) {
+  if (isFound && isUnchanged(request.headers, content)) {
     writeHead(reply, source, content)
     reply.code(304).send()
     return true
@@ -56,7 +52,7 @@ export function sendFile(request: FastifyRequest, reply: FastifyReply, source: S
     reply.send(part ? body.subarray(part.start, part.end + 1) : body)
     // Most of the time the system has taken it all by now. A hook may have put it off.
     const { writableEnded, writableLength } = reply.raw
-    if (!writableEnded || writableLength > largestAtOnce) request.raw.socket.setTimeout(stalledAfterMs)
+    if (!writableEnded || writableLength > 0) request.raw.socket.setTimeout(stalledAfterMs)
     return true
   }
   return open(content).then((handle) => {

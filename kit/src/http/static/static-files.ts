@@ -80,8 +80,10 @@ export function openStaticFiles(
       const target = fileAt(path)
       if (target === undefined) return false
       const file = files.fresh(target)
-      if (file?.plain.body) return send(request, reply, target, file)
-      return answerPath(request, reply, path, target)
+      const isSent = file ? send(request, reply, target, file) : false
+      if (isSent === true) return true
+      const otherwise = () => answerPath(request, reply, path, target)
+      return isSent ? isSent.then((isSent) => isSent || otherwise()) : otherwise()
     },
 
     async answerUnknown(request, reply) {
@@ -124,9 +126,6 @@ export function staticFiles(api: FastifyInstance, files: StaticFiles | undefined
   })
 }
 
-function pathOf({ url }: FastifyRequest): string {
-  const end = url.search(/[?#]/)
-  return end < 0 ? url : url.slice(0, end)
-}
+const pathOf = (request: FastifyRequest): string => request.url.split(/[?#]/, 1)[0]!
 const isApi = (path: string): boolean =>
   path === "/api" || path.startsWith("/api/") || (path.includes("%") && decode(path.split("/", 2)[1] ?? "") === "api")
