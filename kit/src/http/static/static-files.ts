@@ -1,6 +1,6 @@
 /**
  * The files of the application's folder `static/`, at `/`. The API comes first: none of its paths gets a file or a page.
- * @fastify/static is not used: it streams every file, which costs ten times as much as sending small ones from memory.
+ * @fastify/static is not used: it streams every file, which costs about five times as much as sending small ones from memory.
  */
 import { existsSync, realpathSync } from "node:fs"
 import { extname } from "node:path"
