@@ -178,7 +178,8 @@ export const static_files = Type.Object(
     }),
     memory: Size({
       default: "64 MB",
-      description: "How much memory small files (up to 1 MB each) may take, to be sent at about a fifth of what a stream costs.",
+      description:
+        "How much memory small files (up to 1 MB each) may take, to be sent at about a fifth of what a stream costs.",
     }),
   },
   { description: "Files of the application's folder `static/`." },
