@@ -34,7 +34,7 @@ export async function* limits({ project, isShort }: Chaos): AsyncGenerator<Findi
     const { share, rate } = await underLoad(server, { addresses: 64, count: isShort ? 10_000 : 60_000 })
     yield cheap("counting 64 clients that ask all the time", share, rate)
   }
-  const [clients, each] = isShort ? [1000, 5] : [10_000, 10]
+  const [clients, each] = isShort ? [1000, 5] : [10_000, 100]
   {
     await using server = await project.start({ ...settings, RATE_LIMIT_LIMIT: `${each}/hour` })
     const sent = clients * each * 1.2

@@ -144,7 +144,7 @@ export async function startMachine(
     await testDatabase.drop()
   })
   const lines = new Map<number, Line>()
-  const shares = new LimitShares({ togetherMs: 0, send: (id, answer) => lines.get(id)?.answers.send(answer) })
+  const shares = new LimitShares({ rest: () => 0, send: (id, answer) => lines.get(id)?.answers.send(answer) })
   const frozen = new Map<Pipe<never>, number>()
   const carry = (pipe: Pipe<never>) => {
     if (frozen.has(pipe)) frozen.set(pipe, frozen.get(pipe)! + 1)

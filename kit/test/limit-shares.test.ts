@@ -49,7 +49,7 @@ class World {
     t.mock.method(process.hrtime, "bigint", () => BigInt(Math.round(this.now * 1e6)))
     t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "setImmediate"] })
     const lineOf = (id: number) => this.processes.find(({ line }) => line.id === id)?.line
-    this.shares = new LimitShares({ togetherMs: 0, send: (id, answer) => lineOf(id)?.answers.send(answer) })
+    this.shares = new LimitShares({ rest: () => 0, send: (id, answer) => lineOf(id)?.answers.send(answer) })
   }
 
   get window(): number {

@@ -48,7 +48,8 @@ export type LimitAnswer =
   | ({ about: "recall" } & Place)
   /** In windows that begin from now on the process has the share of one of so many; none with 0. */
   | { about: "share"; processes: number }
-  | { about: "several"; answers: LimitAnswer[] }
+  /** There is much to say: the process, too, is to say something so often at most. */
+  | { about: "several"; answers: LimitAnswer[]; everyMs: number }
 
 /** How a process reaches its supervisor. */
 export interface LimitChannel {

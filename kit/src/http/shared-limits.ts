@@ -8,10 +8,7 @@ import { SharedWindowCounter, type Talk } from "./shared-window-counter.ts"
 /** How often a supervisor that is silent is asked whether it is back. */
 const probeEveryMs = 1000
 
-/**
- * Under load, a message goes out so often: each costs the supervisor several times what a question in it does. Only a client that
- * asks much waits for it.
- */
+/** A message goes out so often, when the supervisor has not said how often: each costs it several times what a question does. */
 const togetherMs = 5
 
 export class SharedLimits implements Talk {
@@ -30,6 +27,7 @@ export class SharedLimits implements Talk {
   private lastId = 0
   private outbox: LimitQuestion[] = []
   private sentAt = 0
+  private everyMs = togetherMs
 
   constructor(channel: LimitChannel, { maxClients, log }: { maxClients: number; log: Log }) {
     this.channel = channel
@@ -58,9 +56,9 @@ export class SharedLimits implements Talk {
   /** Sends it, with all else that is asked at about the same time. */
   ask(question: LimitQuestion): void {
     if (this.outbox.push(question) > 1) return
-    const isQuiet = performance.now() - this.sentAt >= togetherMs
-    if (isQuiet) setImmediate(() => this.send())
-    else setTimeout(() => this.send(), togetherMs)
+    const waitMs = this.sentAt + this.everyMs - performance.now()
+    if (waitMs <= 0) setImmediate(() => this.send())
+    else setTimeout(() => this.send(), waitMs)
   }
 
   newId(): number {
@@ -103,6 +101,7 @@ export class SharedLimits implements Talk {
       this.isAlone = false
       this.log.info("The supervisor answers again.")
     }
+    this.everyMs = answer.about === "several" ? answer.everyMs : togetherMs
     this.take(answer, performance.now())
   }
 

@@ -3,6 +3,7 @@
  * more. See core/limit-messages.ts for what is said. It has no timers: whoever waits asks again.
  */
 import { type LimitAnswer, type LimitQuestion, monotonicNow } from "../core/limit-messages.ts"
+import { restsAfter } from "./rest.ts"
 import { SharedLimit } from "./shared-limit.ts"
 import { SharingProcess } from "./sharing-process.ts"
 
@@ -11,11 +12,8 @@ export interface LimitSharesOptions {
   send(processId: number, answer: LimitAnswer): void
   /** How many clients that need more than a share are known of each limit. Those who asked least are forgotten. */
   maxClients?: number
-  /**
-   * Under load, answers go out so often. Default 10 ms: each message costs the supervisor several times what an answer in it
-   * does. 0 sends each at once.
-   */
-  togetherMs?: number
+  /** For how many milliseconds the answers that follow wait for each other. Default: as long as it takes to stay cheap. */
+  rest?: () => number
   /** Milliseconds on the clock that the processes have too. */
   now?: () => number
 }
@@ -27,11 +25,11 @@ export class LimitShares {
   private readonly processes = new Map<number, SharingProcess>()
   private readonly limits = new Map<string, SharedLimit>()
   private outboxes = new Map<SharingProcess, LimitAnswer[]>()
-  private sentAt = 0
+  private mayAnswerAt = 0
   private timer: NodeJS.Timeout | undefined
 
-  constructor({ send, maxClients = 100_000, togetherMs = 10, now = monotonicNow }: LimitSharesOptions) {
-    this.options = { send, maxClients, togetherMs, now }
+  constructor({ send, maxClients = 100_000, rest = restsAfter(), now = monotonicNow }: LimitSharesOptions) {
+    this.options = { send, maxClients, rest, now }
     this.windowsFrom = now()
   }
 
@@ -137,18 +135,19 @@ export class LimitShares {
   /** Sends what there is, to each process in one message. */
   private send(): void {
     if (this.timer || this.outboxes.size === 0) return
-    const waitMs = this.sentAt + this.options.togetherMs - performance.now()
+    const waitMs = this.mayAnswerAt - performance.now()
     if (waitMs > 0) this.timer = setTimeout(() => this.sendAll(), waitMs).unref()
     else this.sendAll()
   }
 
   private sendAll(): void {
     this.timer = undefined
-    this.sentAt = performance.now()
+    const everyMs = this.options.rest()
+    this.mayAnswerAt = performance.now() + everyMs
     const outboxes = this.outboxes
     this.outboxes = new Map()
     for (const [{ id }, answers] of outboxes) {
-      this.options.send(id, answers.length === 1 ? answers[0]! : { about: "several", answers })
+      this.options.send(id, answers.length === 1 ? answers[0]! : { about: "several", answers, everyMs })
     }
   }
 }

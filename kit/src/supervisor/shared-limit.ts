@@ -242,9 +242,9 @@ export class SharedLimit {
     this.options.send(part.process, { about: "granted", ...this.place(client), upTo: part.held, others, id })
   }
 
-  /** How much of what is left one gets: something stays for a client that moves, and crumbs would make many questions. */
+  /** How much of what is left one gets: something stays for the others, who would have to recall it. */
   private portion(free: number): number {
-    return Math.ceil(Math.max(free / this.processes.size, this.options.max / 32))
+    return Math.ceil(free / this.processes.size)
   }
 
   /** Asks for what others have left; returns whether answers are due. */
