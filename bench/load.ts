@@ -12,18 +12,18 @@ export interface Load {
 
 const headEnd = Buffer.from("\r\n\r\n")
 
-/** Sends `count` requests and counts the answers by their status. */
-function run({ port, requests, connections, count }: Load): Promise<Record<string, number>> {
-  const statuses: Record<string, number> = {}
+/** Sends `count` requests and counts the answers by their status, in `statuses`. */
+function run({ port, requests, connections, count }: Load, statuses: Record<string, number>): Promise<void> {
   let sent = 0
   let open = connections
   return new Promise((resolve, reject) => {
-    for (let i = 0; i < connections; i++) {
+    const connect = () => {
       const socket = net.connect(port, "127.0.0.1")
       let missing = 0
       let pending = Buffer.alloc(0)
+      let isLast = false
       const next = () => {
-        if (sent < count) socket.write(requests[sent++ % requests.length]!)
+        if (sent < count && !isLast) socket.write(requests[sent++ % requests.length]!)
         else socket.end()
       }
       socket.on("connect", next)
@@ -39,14 +39,19 @@ function run({ port, requests, connections, count }: Load): Promise<Record<strin
         const head = pending.toString("latin1", 0, end)
         const status = head.slice(9, 12)
         statuses[status] = (statuses[status] ?? 0) + 1
+        isLast = /connection: close/i.test(head)
         const length = status === "304" ? 0 : Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
         missing = length - (pending.length - end - headEnd.length)
         pending = Buffer.alloc(0)
         if (missing === 0) next()
       })
       socket.on("error", reject)
-      socket.on("close", () => --open === 0 && resolve(statuses))
+      socket.on("close", () => {
+        if (sent < count) connect()
+        else if (--open === 0) resolve()
+      })
     }
+    for (let i = 0; i < connections; i++) connect()
   })
 }
 
@@ -57,10 +62,16 @@ function run({ port, requests, connections, count }: Load): Promise<Record<strin
 let isRunning = false
 const stayAwake = (): void => void (isRunning && setImmediate(stayAwake))
 
-process.on("message", async (load: Load) => {
+let statuses: Record<string, number> = {}
+process.on("message", async (message: Load | "so far") => {
+  if (message === "so far") {
+    process.send?.(statuses)
+    return
+  }
+  statuses = {}
   isRunning = true
   stayAwake()
-  const statuses = await run(load)
+  await run(message, statuses)
   isRunning = false
   process.send?.(statuses)
 })
