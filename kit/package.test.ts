@@ -9,7 +9,7 @@ import { test } from "node:test"
 import { promisify } from "node:util"
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, "../..")
+const root = join(import.meta.dirname, "..")
 /** For one step, which is ended then and named by the failure, and for all. */
 const limits = { stepMs: 120_000, allMs: 300_000 }
 
