@@ -16,6 +16,7 @@ export class SharedLimits implements Talk {
   processes = 0
   /** Whether the supervisor is gone or silent: each process then has the whole limit, since refusing everybody is worse. */
   isAlone = false
+  heardAt = Number.NEGATIVE_INFINITY
   /** When window 0 began, on the clock of `performance.now()`. */
   readonly windowsFrom: number
   private readonly channel: LimitChannel
@@ -102,7 +103,8 @@ export class SharedLimits implements Talk {
       this.log.info("The supervisor answers again.")
     }
     this.everyMs = answer.about === "several" ? answer.everyMs : togetherMs
-    this.take(answer, performance.now())
+    this.heardAt = performance.now()
+    this.take(answer, this.heardAt)
   }
 
   private take(answer: LimitAnswer, now: number): void {

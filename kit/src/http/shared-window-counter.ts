@@ -5,8 +5,12 @@ import type { Rate } from "../core/rate.ts"
 import { Patience } from "./patience.ts"
 import { type Counter, copyOf, type Used } from "./window-counter.ts"
 
-/** After so many looks at a question it is asked again, and after so many the supervisor is taken for silent: half a second, one. */
-const looks = { again: 2, silent: 4 }
+/**
+ * After so many looks at a question, three quarters of a second, it is asked again: longer than an answer takes while all speak
+ * seldom. After so many, a second, the supervisor is taken for silent, unless it spoke to this process in the last half second.
+ */
+const looks = { again: 3, silent: 4 }
+const silentMs = 500
 
 /** The talk with the supervisor, which all counters of a process share. */
 export interface Talk {
@@ -16,6 +20,8 @@ export interface Talk {
   readonly processes: number
   /** Whether the supervisor is gone or silent. */
   readonly isAlone: boolean
+  /** When the supervisor was heard last, on the clock of `performance.now()`. */
+  readonly heardAt: number
   ask(question: LimitQuestion): void
   newId(): number
   goAlone(why: "does not answer"): void
@@ -214,7 +220,7 @@ export class SharedWindowCounter implements Counter {
     // Forgotten meanwhile, so that no answer finds it. It had used what this process has.
     if (this.clients.get(client) !== known) this.refuse(known)
     else if (times === looks.again) this.limits.ask(question!)
-    else if (times >= looks.silent) {
+    else if (times >= looks.silent && performance.now() - this.limits.heardAt >= silentMs) {
       this.limits.goAlone("does not answer")
       this.release(performance.now())
     }
