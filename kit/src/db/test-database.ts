@@ -21,8 +21,8 @@ export const testServerVariable = "TRESTLE_TEST_SERVER"
 /** Templates are made anew after this many milliseconds, and what is older than twice that is a leftover of a killed run. */
 const freshMs = 24 * 3600_000
 
-/** How long an embedded server outlives the last test, in milliseconds: the next test of the file comes at once. */
-const lingerMs = 200
+/** How long an embedded server outlives the last test, in milliseconds: the next test of the file comes soon, busy as the machine is. */
+const lingerMs = 1000
 
 export interface TestServer {
   address: DatabaseAddress
