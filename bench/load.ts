@@ -21,9 +21,11 @@ function run({ port, requests, connections, count }: Load, statuses: Record<stri
       const socket = net.connect(port, "127.0.0.1")
       let missing = 0
       let pending = Buffer.alloc(0)
+      let isAsked = false
       let isLast = false
       const next = () => {
-        if (sent < count && !isLast) socket.write(requests[sent++ % requests.length]!)
+        isAsked = sent < count && !isLast
+        if (isAsked) socket.write(requests[sent++ % requests.length]!)
         else socket.end()
       }
       socket.on("connect", next)
@@ -47,7 +49,8 @@ function run({ port, requests, connections, count }: Load, statuses: Record<stri
       })
       socket.on("error", reject)
       socket.on("close", () => {
-        if (sent < count) connect()
+        if (isAsked) reject(new Error("A connection was closed before the answer came"))
+        else if (sent < count) connect()
         else if (--open === 0) resolve()
       })
     }

@@ -1,36 +1,21 @@
 // @together
-/** The talk of limits stays cheap: the more it costs the supervisor, the rarer it is. */
+/** The talk of limits stays cheap: the more is said at a time, the rarer it is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { LimitAnswer, LimitQuestion } from "../src/core/limit-messages.ts"
+import { type LimitAnswer, type LimitQuestion, restAfter } from "../src/core/limit-messages.ts"
 import { Log } from "../src/core/log.ts"
 import { SharedLimits } from "../src/http/shared-limits.ts"
 import { LimitShares } from "../src/supervisor/limit-shares.ts"
-import { restsAfter } from "../src/supervisor/rest.ts"
 
-test("the supervisor rests 80 times as long as it worked, 10 ms at least and 75 ms at most", () => {
-  let [now, used] = [0, 0]
-  const rest = restsAfter(
-    () => used,
-    () => now,
+test("a rest is as long as the messages before it were many, and has its bounds", () => {
+  assert.deepEqual(
+    [0, 1, 20, 50, 1000].map((messages) => restAfter(messages, 5)),
+    [5, 5, 10, 25, 35],
   )
-  const work = (cpuMs: number, waitedMs: number) => {
-    used += cpuMs
-    now += waitedMs
-    return Math.round(rest())
-  }
-  assert.equal(work(0.1, 5), 10)
-  assert.equal(work(0.5, 10), 40)
-  // The rest of before is over: it does not count a second time.
-  assert.equal(work(0.5, 40), 40)
-  assert.equal(work(0.5, 52), 28)
-  assert.equal(work(20, 28), 75)
-  // Nobody asked for long.
-  assert.equal(work(20, 10_000), 10)
 })
 
 /** The supervisor's part with the processes 1 and 2, both with the limit "x". */
-function supervisor(rest: () => number) {
+function supervisor(rest: (answers: number) => number) {
   const sent: [number, LimitAnswer][] = []
   const shares = new LimitShares({ send: (id, answer) => void sent.push([id, answer]), rest })
   for (const id of [1, 2]) {
@@ -42,7 +27,7 @@ function supervisor(rest: () => number) {
   return { sent, ask }
 }
 
-test("answers wait for each other while the supervisor rests, and tell how long it rests", (t) => {
+test("answers wait for each other while the supervisor rests", (t) => {
   let now = 1000
   t.mock.method(performance, "now", () => now)
   t.mock.timers.enable({ apis: ["setTimeout"] })
@@ -50,10 +35,15 @@ test("answers wait for each other while the supervisor rests, and tell how long 
     now += ms
     t.mock.timers.tick(ms)
   }
-  const { sent, ask } = supervisor(() => 30)
+  const rests: number[] = []
+  const { sent, ask } = supervisor((answers) => {
+    rests.push(answers)
+    return 30
+  })
+  pass(30)
   pass(30)
   sent.length = 0
-  pass(30)
+  rests.length = 0
   ask(1, "a")
   assert.equal(sent.length, 1)
   assert.equal(sent[0]![1].about, "granted")
@@ -69,11 +59,10 @@ test("answers wait for each other while the supervisor rests, and tell how long 
       [2, 1],
     ],
   )
-  const [, several] = sent[1]!
-  assert.ok(several.about === "several" && several.everyMs === 30)
+  assert.deepEqual(rests, [1, 3])
 })
 
-test("a process asks as seldom as the supervisor answers", (t) => {
+test("a process that asks much asks seldom", (t) => {
   let now = 1000
   t.mock.method(performance, "now", () => now)
   t.mock.timers.enable({ apis: ["setTimeout", "setImmediate"] })
@@ -92,20 +81,22 @@ test("a process asks as seldom as the supervisor answers", (t) => {
     },
     { maxClients: 10, log: new Log("off", "server") },
   )
-  const returned = (client: string): LimitQuestion => ({ about: "returned", limit: "x", window: 0, client, used: 1 })
-  const askAfter = () => {
+  const question: LimitQuestion = { about: "returned", limit: "x", window: 0, client: "a", used: 1 }
+  const askAfter = (count: number) => {
     asked.length = 0
-    limits.ask(returned("a"))
-    limits.ask(returned("b"))
+    for (let i = 0; i < count; i++) limits.ask(question)
     let ms = 0
     for (pass(0); asked.length === 0; ms++) pass(1)
-    assert.deepEqual(asked, [{ about: "several", questions: [returned("a"), returned("b")] }])
+    assert.deepEqual(asked, [{ about: "several", questions: Array(count).fill(question) }])
     return ms
   }
-  assert.equal(askAfter(), 0)
-  assert.equal(askAfter(), 5)
-  hear({ about: "several", answers: [], everyMs: 60 })
-  assert.equal(askAfter(), 60)
-  hear({ about: "denied", limit: "x", window: 0, client: "a" })
-  assert.equal(askAfter(), 5)
+  assert.equal(askAfter(2), 0)
+  assert.equal(askAfter(20), 5)
+  assert.equal(askAfter(2), 10)
+  // Three others ask as much.
+  hear({ about: "share", processes: 4 })
+  pass(5)
+  pass(5)
+  assert.equal(askAfter(10), 0)
+  assert.equal(askAfter(2), 20)
 })

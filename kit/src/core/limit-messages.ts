@@ -48,8 +48,7 @@ export type LimitAnswer =
   | ({ about: "recall" } & Place)
   /** In windows that begin from now on the process has the share of one of so many; none with 0. */
   | { about: "share"; processes: number }
-  /** There is much to say: the process, too, is to say something so often at most. */
-  | { about: "several"; answers: LimitAnswer[]; everyMs: number }
+  | { about: "several"; answers: LimitAnswer[] }
 
 /** How a process reaches its supervisor. */
 export interface LimitChannel {
@@ -69,6 +68,15 @@ export interface LimitChannel {
  */
 export const shareOf = (max: number, processes: number): number =>
   processes > 0 ? Math.floor(max / (2 * processes)) : 0
+
+/** So long a message keeps the supervisor from others, if these are to take a hundredth of its time: it costs some 5 µs. */
+const msEach = 0.5
+/** Who asks may wait for an answer, and that for a recall: four rests, and a question is asked again after 750 ms. */
+const mostMs = 35
+
+/** For how many milliseconds messages wait for each other, after so many were said at a time. */
+export const restAfter = (messages: number, leastMs: number): number =>
+  Math.min(Math.max(messages * msEach, leastMs), mostMs)
 
 /** Milliseconds on a clock that all processes of a machine share, and nobody sets. */
 export const monotonicNow = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -1,6 +1,6 @@
 /** A process's part of limits that hold over all processes of a machine: what it has of them, and its talk with the supervisor. */
 import type { LimitAnswer, LimitChannel, LimitQuestion } from "../core/limit-messages.ts"
-import { monotonicNow } from "../core/limit-messages.ts"
+import { monotonicNow, restAfter } from "../core/limit-messages.ts"
 import type { Log } from "../core/log.ts"
 import type { Rate } from "../core/rate.ts"
 import { SharedWindowCounter, type Talk } from "./shared-window-counter.ts"
@@ -8,8 +8,8 @@ import { SharedWindowCounter, type Talk } from "./shared-window-counter.ts"
 /** How often a supervisor that is silent is asked whether it is back. */
 const probeEveryMs = 1000
 
-/** A message goes out so often, when the supervisor has not said how often: each costs it several times what a question does. */
-const togetherMs = 5
+/** A message that has few questions is not followed by another one sooner: it costs the supervisor several times what they do. */
+const leastRestMs = 5
 
 export class SharedLimits implements Talk {
   /** The process has the share of one of so many; none with 0. */
@@ -27,8 +27,7 @@ export class SharedLimits implements Talk {
   private nextProbe = 0
   private lastId = 0
   private outbox: LimitQuestion[] = []
-  private sentAt = 0
-  private everyMs = togetherMs
+  private maySendAt = 0
 
   constructor(channel: LimitChannel, { maxClients, log }: { maxClients: number; log: Log }) {
     this.channel = channel
@@ -57,7 +56,7 @@ export class SharedLimits implements Talk {
   /** Sends it, with all else that is asked at about the same time. */
   ask(question: LimitQuestion): void {
     if (this.outbox.push(question) > 1) return
-    const waitMs = this.sentAt + this.everyMs - performance.now()
+    const waitMs = this.maySendAt - performance.now()
     if (waitMs <= 0) setImmediate(() => this.send())
     else setTimeout(() => this.send(), waitMs)
   }
@@ -92,8 +91,10 @@ export class SharedLimits implements Talk {
   private send(): void | Promise<void> {
     const questions = this.outbox
     this.outbox = []
-    this.sentAt = performance.now()
     if (this.isLost || questions.length === 0) return
+    // The others ask as much.
+    const restMs = restAfter(questions.length * Math.max(this.processes, 1), leastRestMs)
+    this.maySendAt = performance.now() + restMs
     return this.channel.ask(questions.length === 1 ? questions[0]! : { about: "several", questions })
   }
 
@@ -102,7 +103,6 @@ export class SharedLimits implements Talk {
       this.isAlone = false
       this.log.info("The supervisor answers again.")
     }
-    this.everyMs = answer.about === "several" ? answer.everyMs : togetherMs
     this.heardAt = performance.now()
     this.take(answer, this.heardAt)
   }

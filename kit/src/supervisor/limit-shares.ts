@@ -1,19 +1,21 @@
 /**
  * The supervisor's part of rate limits that hold over all processes: who has which share, and what is left for those who need
- * more. See core/limit-messages.ts for what is said. It has no timers: whoever waits asks again.
+ * more. See core/limit-messages.ts for what is said. It forgets no question, and watches none: whoever waits asks again.
  */
-import { type LimitAnswer, type LimitQuestion, monotonicNow } from "../core/limit-messages.ts"
-import { restsAfter } from "./rest.ts"
+import { type LimitAnswer, type LimitQuestion, monotonicNow, restAfter } from "../core/limit-messages.ts"
 import { SharedLimit } from "./shared-limit.ts"
 import { SharingProcess } from "./sharing-process.ts"
+
+/** A message to each process costs more than the answers, when these are few. */
+const usualRest = (answers: number): number => restAfter(answers, 10)
 
 export interface LimitSharesOptions {
   /** Sends it to a process that was added. */
   send(processId: number, answer: LimitAnswer): void
   /** How many clients that need more than a share are known of each limit. Those who asked least are forgotten. */
   maxClients?: number
-  /** For how many milliseconds the answers that follow wait for each other. Default: as long as it takes to stay cheap. */
-  rest?: () => number
+  /** For how many milliseconds answers wait for each other, after so many were sent at a time. Default {@link restAfter}. */
+  rest?: (answers: number) => number
   /** Milliseconds on the clock that the processes have too. */
   now?: () => number
 }
@@ -28,7 +30,7 @@ export class LimitShares {
   private mayAnswerAt = 0
   private timer: NodeJS.Timeout | undefined
 
-  constructor({ send, maxClients = 100_000, rest = restsAfter(), now = monotonicNow }: LimitSharesOptions) {
+  constructor({ send, maxClients = 100_000, rest = usualRest, now = monotonicNow }: LimitSharesOptions) {
     this.options = { send, maxClients, rest, now }
     this.windowsFrom = now()
   }
@@ -142,12 +144,13 @@ export class LimitShares {
 
   private sendAll(): void {
     this.timer = undefined
-    const everyMs = this.options.rest()
-    this.mayAnswerAt = performance.now() + everyMs
     const outboxes = this.outboxes
     this.outboxes = new Map()
+    let count = 0
     for (const [{ id }, answers] of outboxes) {
-      this.options.send(id, answers.length === 1 ? answers[0]! : { about: "several", answers, everyMs })
+      count += answers.length
+      this.options.send(id, answers.length === 1 ? answers[0]! : { about: "several", answers })
     }
+    this.mayAnswerAt = performance.now() + this.options.rest(count)
   }
 }
