@@ -2,7 +2,7 @@
 /** The talk of limits stays cheap: the more is said at a time, the rarer it is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { type LimitAnswer, type LimitQuestion, restAfter } from "../src/core/limit-messages.ts"
+import { type LimitAnswer, type LimitQuestion, restAfter, shareOf } from "../src/core/limit-messages.ts"
 import { Log } from "../src/core/log.ts"
 import { SharedLimits } from "../src/http/shared-limits.ts"
 import { LimitShares } from "../src/supervisor/limit-shares.ts"
@@ -99,4 +99,38 @@ test("a process that asks much asks seldom", (t) => {
   pass(5)
   assert.equal(askAfter(10), 0)
   assert.equal(askAfter(2), 20)
+})
+
+test("a client that reaches one process makes it ask seldom, however many processes there are", () => {
+  for (const processes of [2, 8, 32]) {
+    let now = 0
+    const granted: number[] = []
+    const shares = new LimitShares({
+      send(id, answer) {
+        for (const one of answer.about === "several" ? answer.answers : [answer]) {
+          if (one.about === "recall") returned.push(id)
+          else if (one.about === "granted") granted.push(one.upTo)
+          else if (one.about === "share") shares.receive(id, { about: "share", processes: one.processes, from: now })
+        }
+      },
+      rest: () => 0,
+      now: () => now,
+    })
+    const returned: number[] = []
+    for (let id = 1; id <= processes; id++) {
+      shares.add(id)
+      shares.receive(id, { about: "limit", limit: "x", max: 1000, windowMs: 3_600_000 })
+    }
+    now = 2 * 3_600_000
+    const place = { limit: "x", window: 2, client: "a" }
+    let used = shareOf(1000, processes)
+    let asked = 0
+    while (used < 1000) {
+      shares.receive(1, { about: "more", ...place, used, waiting: 1, id: ++asked })
+      for (const id of returned.splice(0)) shares.receive(id, { about: "returned", ...place, used: 0 })
+      used = granted.pop()!
+    }
+    assert.equal(used, 1000)
+    assert.ok(asked <= 20, `${processes} processes: ${asked} questions`)
+  }
 })

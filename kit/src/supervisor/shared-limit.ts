@@ -232,7 +232,7 @@ export class SharedLimit {
 
   private grant(client: string, state: Client, part: Part, free: number): void {
     const { id = 0, waiting = 0 } = part.question ?? {}
-    part.held += Math.min(free, Math.max(waiting, this.portion(free)))
+    part.held += Math.min(free, Math.max(waiting, this.portion(free, state, part)))
     part.isSpent = false
     part.isDenied = false
     part.question = undefined
@@ -242,9 +242,14 @@ export class SharedLimit {
     this.options.send(part.process, { about: "granted", ...this.place(client), upTo: part.held, others, id })
   }
 
-  /** How much of what is left one gets: something stays for the others, who would have to recall it. */
-  private portion(free: number): number {
-    return Math.ceil(free / this.processes.size)
+  /**
+   * How much of what is left one gets. Something stays for the others, who would have to recall it: less of it when one alone asks
+   * again and again, as it does for a client with one connection.
+   */
+  private portion(free: number, { parts }: Client, part: Part): number {
+    const { size } = this.processes
+    const isAlone = part.answeredId > 0 && parts.every((one) => one === part || (one.answeredId === 0 && !one.question))
+    return Math.ceil(free / (isAlone ? Math.min(2, size) : size))
   }
 
   /** Asks for what others have left; returns whether answers are due. */
