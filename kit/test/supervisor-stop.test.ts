@@ -37,6 +37,16 @@ test("a stop waits for requests, a second signal does not", async (t) => {
   assert.equal((await server.ended).code, 1)
 })
 
+test("a stop while a process is replaced is no error", async (t) => {
+  const { server, who } = await startServer(t, { WORKERS_WEB: "1" })
+  process.kill((await who()).pid, "SIGTERM")
+  await server.says(/is replaced: SIGTERM/)
+  server.kill("SIGTERM")
+  const { code, stdout } = await server.ended
+  assert.equal(code, 0)
+  assert.doesNotMatch(stdout, /ERROR/)
+})
+
 test("a stop is told to load balancers first, and then refuses whoever comes", async (t) => {
   const { server, url } = await startServer(t, { WORKERS_WEB: "1", WORKERS_STOP_DELAY: "5 seconds" })
   const slow = ask(`${url}/api/test/who?ms=9000`)

@@ -311,6 +311,8 @@ export class Workers {
       place.lastEnd = why
     }).catch((error: Error) => {
       place.isDue = false
+      // A signal to the whole group reaches it first; then the stop ends its successor.
+      if (this.isStopping) return
       this.log.error(`${worker.name} goes on, since its successor failed: ${error.message}`)
     })
   }
