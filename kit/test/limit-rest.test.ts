@@ -6,6 +6,7 @@ import { type LimitAnswer, type LimitQuestion, restAfter, shareOf } from "../src
 import { Log } from "../src/core/log.ts"
 import { SharedLimits } from "../src/http/shared-limits.ts"
 import { LimitShares } from "../src/supervisor/limit-shares.ts"
+import { fakeTimers } from "./fake-timers.ts"
 
 test("a rest is as long as the messages before it were many, and has its bounds", () => {
   assert.deepEqual(
@@ -133,4 +134,43 @@ test("a client that reaches one process makes it ask seldom, however many proces
     assert.equal(used, 1000)
     assert.ok(asked <= 20, `${processes} processes: ${asked} questions`)
   }
+})
+
+test("a supervisor that speaks of others is asked again, and only one that says nothing is taken for silent", async (t) => {
+  let now = 1000
+  t.mock.method(performance, "now", () => now)
+  const tick = fakeTimers(t, () => now)
+  const pass = (ms: number) => {
+    for (let i = 0; i < ms; i++) {
+      now++
+      tick()
+    }
+  }
+  let asked = 0
+  let hear = (_: LimitAnswer) => {}
+  const limits = new SharedLimits(
+    {
+      windowsFrom: 0,
+      ask(question) {
+        for (const one of question.about === "several" ? question.questions : [question]) {
+          if (one.about === "more") asked++
+        }
+      },
+      onAnswer: (listener) => (hear = listener),
+      onLost: () => {},
+    },
+    { maxClients: 10, log: new Log("off", "server") },
+  )
+  const counter = limits.counter("x", { limit: 5, windowMs: 3_600_000 })
+  const counted = counter.count("a", now)
+  assert.ok(typeof counted !== "number")
+  for (let i = 0; i < 40; i++) {
+    pass(100)
+    hear({ about: "denied", limit: "x 5/3600000", window: 0, client: "another" })
+  }
+  assert.equal(limits.isAlone, false)
+  assert.ok(asked > 3, `${asked} times`)
+  pass(2000)
+  assert.equal(limits.isAlone, true)
+  assert.equal((await counted).count, 1)
 })

@@ -1,4 +1,4 @@
-/** Processes that are replaced: they stood still, or have had their requests; and what holds over all of them. */
+/** Processes that are replaced: they stood still, or have had their requests. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { until } from "./embedded/scratch.ts"
@@ -47,11 +47,4 @@ test("a process that has answered its number of requests is replaced, and one th
   await server.says(/is replaced: it has answered \d+ requests/)
   const { processes } = await statusOfServer(project)
   for (const { lastEnd } of processes) assert.doesNotMatch(lastEnd ?? "", /soft_memory/)
-})
-
-test("a limit holds over all processes", async (t) => {
-  const { url } = await startServer(t, { RATE_LIMIT_ENABLED: "true", RATE_LIMIT_LIMIT: "100/hour", WORKERS_WEB: "4" })
-  const statuses = await Promise.all(Array.from({ length: 150 }, () => statusOf(`${url}/api/test/who`)))
-  assert.equal(statuses.filter((status) => status === 200).length, 100)
-  assert.equal(statuses.filter((status) => status === 429).length, 50)
 })

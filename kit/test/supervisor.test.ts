@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { until } from "./embedded/scratch.ts"
 import { makeProject, type Project } from "./project.ts"
-import { application, ask, processes, startServer, statusOfServer } from "./supervised.ts"
+import { application, ask, processes, startServer, statusOf, statusOfServer } from "./supervised.ts"
 
 /** How many processes are about to end. */
 async function draining(project: Project): Promise<number> {
@@ -152,4 +152,11 @@ test("a first start that cannot begin says why and ends with code 3", async (t) 
   assert.equal(code, 3)
   assert.match(stderr, /Error: not today\n.*app\.ts:1/s)
   assert.equal(stdout.match(/Trying again/g)?.length, 4)
+})
+
+test("a limit holds over all processes", async (t) => {
+  const { url } = await startServer(t, { RATE_LIMIT_ENABLED: "true", RATE_LIMIT_LIMIT: "100/hour", WORKERS_WEB: "4" })
+  const statuses = await Promise.all(Array.from({ length: 150 }, () => statusOf(`${url}/api/test/who`)))
+  assert.equal(statuses.filter((status) => status === 200).length, 100)
+  assert.equal(statuses.filter((status) => status === 429).length, 50)
 })

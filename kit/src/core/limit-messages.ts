@@ -71,7 +71,7 @@ export const shareOf = (max: number, processes: number): number =>
 
 /** So long a message keeps the supervisor from others, if these are to take a hundredth of its time: it costs some 5 µs. */
 const msEach = 0.5
-/** Who asks may wait for an answer, and that for a recall: four rests, and a question is asked again after 750 ms. */
+/** Who asks may wait for an answer, and that for a recall: four rests, and a question is asked again after half a second. */
 const mostMs = 35
 
 /** For how many milliseconds messages wait for each other, after so many were said at a time. */

@@ -1,6 +1,11 @@
 /** A process's part of limits that hold over all processes of a machine: what it has of them, and its talk with the supervisor. */
-import type { LimitAnswer, LimitChannel, LimitQuestion } from "../core/limit-messages.ts"
-import { monotonicNow, restAfter } from "../core/limit-messages.ts"
+import {
+  type LimitAnswer,
+  type LimitChannel,
+  type LimitQuestion,
+  monotonicNow,
+  restAfter,
+} from "../core/limit-messages.ts"
 import type { Log } from "../core/log.ts"
 import type { Rate } from "../core/rate.ts"
 import { SharedWindowCounter, type Talk } from "./shared-window-counter.ts"

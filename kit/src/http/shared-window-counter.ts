@@ -6,8 +6,9 @@ import { Patience } from "./patience.ts"
 import { type Counter, copyOf, type Used } from "./window-counter.ts"
 
 /**
- * After so many looks at a question, three quarters of a second, it is asked again: longer than an answer takes while all speak
- * seldom. After so many, a second, the supervisor is taken for silent, unless it spoke to this process in the last half second.
+ * After so many looks at a question, half a second at least, it is asked again: longer than an answer takes while all speak seldom.
+ * After so many, three quarters of a second at least, the supervisor is taken for silent, unless it spoke to this process in the
+ * last half second.
  */
 const looks = { again: 3, silent: 4 }
 const silentMs = 500
@@ -219,11 +220,10 @@ export class SharedWindowCounter implements Counter {
     const { client, question } = known.beyond!
     // Forgotten meanwhile, so that no answer finds it. It had used what this process has.
     if (this.clients.get(client) !== known) this.refuse(known)
-    else if (times === looks.again) this.limits.ask(question!)
     else if (times >= looks.silent && performance.now() - this.limits.heardAt >= silentMs) {
       this.limits.goAlone("does not answer")
       this.release(performance.now())
-    }
+    } else if (times % looks.again === 0) this.limits.ask(question!)
   }
 }
 
